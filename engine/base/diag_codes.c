@@ -1,0 +1,213 @@
+/*
+ * diag_codes.c - the long text of every diagnostic, in one table sorted by code.
+ *
+ * The short text stands where the mistake is found; here is why it is one and what can be done.
+ */
+#include "engine/base/diag_codes.h"
+#include "engine/base/assert.h"
+#include <stddef.h>
+
+static const mr_diag_code codes[] = {
+    {101, "the document is not valid YAML 1.2",
+     "The file cannot be read as one YAML 1.2 document in UTF-8. The place is where the parser "
+     "gave\n"
+     "up, which may be a line below the mistake: look at the indentation (spaces only), at quotes\n"
+     "and brackets that are not closed, and at `: ` inside an unquoted value.\n"
+     "Tags (`!x`) and a second document in the file are refused too.\n"},
+    {102, "unknown key",
+     "The map has no key of this name, so it would have no effect. Nothing is ignored in silence,\n"
+     "because an option that is misspelled would then be an option that is not set.\n"
+     "Top-level keys that start with `x-` are free, e.g. to hold anchors.\n"},
+    {103, "a name stands twice",
+     "A map has the same key twice, or a list the same column. YAML readers differ in which one\n"
+     "counts, so neither does. Remove one.\n"},
+    {104, "a required key is missing",
+     "The item cannot work without this key and there is no default that would be right for\n"
+     "everyone. `millrace explain OP` lists the keys of an operator.\n"},
+    {105, "the wrong kind of value",
+     "Where a map is needed stands a list or a text, or the other way round, or nothing at all.\n"
+     "A map is `{ a: 1 }` or lines `a: 1`; a list is `[a, b]` or lines `- a`.\n"},
+    {106, "the value does not fit",
+     "The key is right, its value is not: not a number of the allowed range, no duration "
+     "(`250ms`,\n"
+     "`30s`, `1h30m`, `7d`), no size (`64KiB`, `8MiB`), or none of the words that are allowed.\n"},
+    {107, "a variable inside an expression",
+     "`${VAR}` is expanded in topics, paths and settings, but not inside SQL expressions: what an\n"
+     "expression means must be visible in the file and must not depend on the environment.\n"},
+    {108, "an expression in a folded text",
+     "Expressions are written on one line, in quotes, or in a literal block (`|`). In a folded "
+     "block\n"
+     "(`>`) and in a plain text over several lines YAML joins the lines, and errors could no "
+     "longer\n"
+     "be shown at their place.\n"},
+    {109, "known, but not part of this release",
+     "The topology language has this, but this release does not build it. It is refused by name\n"
+     "rather than ignored, so that a topology never does something else than it says.\n"},
+    {110, "a variable cannot be expanded",
+     "Forms: `${VAR}` (must be set), `${VAR:-default}` (used when unset or empty), and\n"
+     "`${VAR:?message}` (an error when unset or empty). `$$` is a dollar sign.\n"},
+    {111, "merge keys are refused",
+     "`<<` is not part of YAML 1.2. Anchors and aliases work for whole values: `a: &x { ... }` "
+     "and\n"
+     "then `b: *x`.\n"},
+    {112, "the document is too large",
+     "Limits: 1 MiB, maps and lists nested 64 deep, 4,096 entries in one of them, 1,024\n"
+     "anchors, 100,000 values when aliases are followed. They keep a hostile file from taking the "
+     "machine.\n"},
+    {113, "not a name",
+     "Names of sources, steps, sinks and dlqs start with a lower-case letter and go on with\n"
+     "lower-case letters, digits and `_`, up to 63 in all; `app` may also have `-`. Column names "
+     "are\n"
+     "any text of up to 63 bytes that does not start with `meta.`.\n"},
+    {114, "another version of the language",
+     "The first key of a topology, `millrace`, names the version of the topology language that "
+     "the\n"
+     "file is written in. This program reads version 1.\n"},
+    {115, "a client property that millrace owns",
+     "What is promised about records rests on these properties of librdkafka (isolation, commits,\n"
+     "transactional id, reset policy, partitioner, queue limits and the like), so millrace sets\n"
+     "them itself and refuses an override.\n"},
+    {116, "an alias without an anchor",
+     "`*name` stands for the value that was marked `&name` earlier in the file. There is no such\n"
+     "anchor before it, or the alias lies inside the very value it names.\n"},
+    {118, "more mistakes than are shown",
+     "After 200 messages the rest is left out. Correct the first ones: often others follow from\n"
+     "them.\n"},
+    {120, "the key does not apply to this kind",
+     "The key belongs to sources or sinks of kind kafka: a file has no topic, record key, headers\n"
+     "or partitions.\n"},
+    {121, "not a column type",
+     "Types: boolean, bigint, double precision, numeric(p,s) with p up to 38, text, bytea,\n"
+     "timestamptz, jsonb; aliases bool, int8, float8, decimal(p,s), varchar. Each may be followed "
+     "by\n"
+     "`not null`. Narrow types are refused with the type to use, as all whole numbers are bigint\n"
+     "and all times have a zone.\n"},
+    {201, "a name is taken",
+     "Sources, steps, sinks and dlqs share one namespace, because logs, counters and `from` name\n"
+     "them without saying what they are.\n"},
+    {202, "there is nothing to read from",
+     "`from` names a source, a step, or a further output of a step as `step.output`. Sinks have "
+     "no\n"
+     "output.\n"},
+    {203, "nobody reads it (warning)",
+     "No sink hangs on this source or step, directly or through others, so it is left out of the\n"
+     "plan; or no route leads to this dlq.\n"},
+    {204, "the graph has a circle",
+     "A topology is a graph without circles: every step reads what stands before it. Rows can go\n"
+     "round only through a Kafka topic, where each round is committed.\n"},
+    {205, "no such operator", "`op` names the operator of a step: filter, map, aggregate.\n"},
+    {206, "no such kind", "`kind` is kafka (the default) or file.\n"},
+    {207, "there is nothing to run", "A topology needs at least one source and one sink.\n"},
+    {208, "no such format", "`format` is json or raw.\n"},
+    {209, "a limit of the plan is exceeded",
+     "A plan has at most 256 nodes and 256 topics, a schema 512 columns with the hidden ones, a "
+     "key\n"
+     "16 columns. Every queue and table of the engine is sized by these limits at start.\n"},
+    {210, "a topic is read twice",
+     "Kafka keeps one committed offset for each app, topic and partition, so an app reads a topic\n"
+     "in one place. Let several steps read the same source.\n"},
+    {211, "a topic is read and written (warning)",
+     "Rows written by the sink are read again by the source. Without a step that ends it they go\n"
+     "round for ever.\n"},
+    {301, "the expression cannot be parsed",
+     "Expressions are PostgreSQL's, without subqueries, OVER and parameters. The place is where\n"
+     "PostgreSQL's parser gave up. Texts stand in single quotes; double quotes are for column "
+     "names\n"
+     "that are not all lower case or are reserved words, such as \"user\" or \"order\".\n"},
+    {302, "no such column",
+     "The input of the step has no column of this name. Names that are not all lower case need\n"
+     "double quotes, as in SQL. `millrace explain FILE` prints the columns of every step.\n"},
+    {303, "no such function or operator",
+     "The function or operator does not exist, or not for these types. There is no implicit\n"
+     "conversion except from bigint to numeric to double precision, and from a quoted text to the\n"
+     "type that is needed: write a cast, `x::bigint`.\n"},
+    {304, "the types do not fit",
+     "The expression has another type than the place needs: a condition must be boolean, "
+     "event_time\n"
+     "timestamptz, a header text. Write a cast, `x::text`, or a comparison.\n"},
+    {305, "not part of the expression language",
+     "PostgreSQL knows this, the topology language does not, and will not: subqueries, OVER,\n"
+     "parameters, set-returning functions, arrays and the like. An expression sees one row (in an\n"
+     "aggregate one group) and nothing else.\n"},
+    {306, "an expression that is known, but not part of this release",
+     "The topology language has this function, operator or type; this release does not build "
+     "it.\n"},
+    {307, "the result would not be repeatable",
+     "`now()`, `random()` and their kin give another value when an aborted epoch is redone, so "
+     "that\n"
+     "committed output would depend on failures. Use `event_time` or `meta.timestamp`.\n"},
+    {308, "a constant part of the expression fails",
+     "This part has no column in it and fails whenever it is evaluated, as `1 / 0` does. It is\n"
+     "refused when the file is read, not at the first record.\n"},
+    {309, "neither grouped nor aggregated",
+     "A result column of an aggregate is a column of `by`, or made by an aggregate function "
+     "(count,\n"
+     "sum, min, max, avg): one group has many rows, so a plain column has no single value.\n"},
+    {401, "groups would be spread over partitions",
+     "Equal groups must lie on one partition, so every column by which the stream is partitioned\n"
+     "must stand in `by`. Otherwise two workers would each count a part of a group.\n"},
+    {403, "the stream has no key",
+     "This operator keeps state for each key and needs a stream that is partitioned by one. Say "
+     "on\n"
+     "the source by which columns its producer partitions (`key`), and keep these columns in the\n"
+     "steps between.\n"},
+    {404, "the operator cannot take an upsert stream",
+     "In an upsert stream each row replaces the one before it for its identity. This operator "
+     "takes\n"
+     "rows as facts and would count replaced rows too.\n"},
+    {405, "the sink key is not the identity",
+     "An upsert stream becomes one Kafka record for each changed identity, with a null value when\n"
+     "it is deleted. The record key must be exactly the identity, or a compacted topic would keep\n"
+     "the wrong rows.\n"},
+    {407, "the format cannot carry these columns",
+     "A format reads and writes certain types only: raw is one column of text or bytea (a sink "
+     "also\n"
+     "jsonb), and the key columns of a raw sink stand in the record key; json takes all types.\n"},
+    {409, "the key format does not fit the key",
+     "`key_format: text` takes one column or, as a JSON array, several; `json` an object of the "
+     "key\n"
+     "columns; int32 and int64 one bigint column; raw one text or bytea column. Columns that come\n"
+     "from the record key (`from: key`) are named in `key`, in their order.\n"},
+    {410, "a tombstone would break `not null`",
+     "With `tombstones: pass` a record without a value becomes a row whose value columns are all\n"
+     "NULL, which a `not null` column refuses.\n"},
+    {411, "nothing to partition by",
+     "`partitioner: murmur2` hashes the record key, and the sink has none.\n"},
+    {601, "it can fail and has no route",
+     "Decoding can always fail, and so can steps that convert or divide. The file must say where "
+     "such\n"
+     "rows go: `on_error` on the item, or `errors: { default: ... }` for all. The endings are\n"
+     "`dlq: NAME` (the original record, in the same transaction), `drop: true` (counted) and\n"
+     "`stop: true` (the worker stops at the record). `nullif(x, 0)` as divisor cannot fail.\n"},
+    {602, "no such dlq",
+     "`dlq: NAME` names an entry of the top-level map `dlqs`, which gives its topic.\n"},
+    {603, "not exactly one ending",
+     "A route has exactly one of `dlq: NAME`, `drop: true`, `stop: true`.\n"},
+    {701, "Kafka is used, but not described",
+     "Sources and sinks without `kind` are topics of Kafka, and so are dlqs. The top-level map\n"
+     "`kafka` says where its brokers are. For files write `kind: file`.\n"},
+    {702, "the sink cannot keep the promised delivery",
+     "Everything is exactly_once unless the file says otherwise. A file takes part in no\n"
+     "transaction: after a failure rows are written again. Say that this is wanted by\n"
+     "`delivery: at_least_once` on the sink, or for the whole document.\n"},
+    {703, "not a name of a topic",
+     "Names of Kafka topics have letters, digits, dot, `_` and `-`, at most 249 of them, and are\n"
+     "neither `.` nor `..`.\n"},
+};
+
+const mr_diag_code *mr_diag_code_find(uint16_t code)
+{
+    for (size_t i = 0; i < MR_LENGTH(codes); i++) {
+        if (codes[i].code == code) {
+            return &codes[i];
+        }
+    }
+    return NULL;
+}
+
+const mr_diag_code *mr_diag_codes(uint32_t *count)
+{
+    MR_ASSERT(count != NULL);
+    *count = MR_LENGTH(codes);
+    return codes;
+}
