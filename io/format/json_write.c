@@ -1,0 +1,170 @@
+/*
+ * json_write.c - the format `json` of sinks: one compact object a row, columns in order.
+ *
+ * Hidden columns are left out, NULL is `null`. What stands between two values - comma, name, colon
+ * - is made once, when the sink opens. A row is written without tests of room, behind one test
+ * against its bound. What each type looks like is in cell_write.c.
+ */
+#include "engine/base/assert.h"
+#include "engine/batch/batch.h"
+#include "io/format/format_private.h"
+#include "io/format/json_format_private.h"
+#include <string.h>
+
+typedef struct sink_column {
+    uint32_t column;
+    const mr_field *field;
+    const uint8_t *lead; /* `{"name":` or `,"name":` */
+    uint32_t lead_bytes;
+} sink_column;
+
+typedef struct json_writer {
+    mr_json_style style;
+    sink_column *columns;
+    uint32_t column_count;
+    uint32_t frame_bytes; /* Of all leads, and the brackets. */
+} json_writer;
+
+static bool make_lead(sink_column *column, bool is_first, mr_arena *arena);
+static uint8_t *write_row(const json_writer *writer, const mr_batch *in, uint32_t row,
+                          uint8_t *out);
+
+mr_status mr_json_plan_write(mr_arena *arena, const mr_schema *schema, const char *numbers,
+                             const char *times, const void **spec, mr_diag *diag)
+{
+    mr_json_style *style = mr_arena_take(arena, sizeof(*style));
+
+    *spec = style;
+    if (style == NULL) {
+        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a json writer");
+    }
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        char type[MR_TYPE_TEXT_MAX];
+        if (!schema->fields[i].hidden && !mr_type_is_json(schema->fields[i].type)) {
+            return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                               "column %s: %s cannot be written as json in this release",
+                               schema->fields[i].name, mr_type_text(&schema->fields[i], type));
+        }
+    }
+    if (numbers != NULL && strcmp(numbers, "number") != 0) {
+        if (strcmp(numbers, "string") != 0) {
+            return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                               "numbers: `%s` is neither `number` nor `string`", numbers);
+        }
+        style->numbers_as_text = true;
+    }
+    if (times != NULL && strcmp(times, "iso") != 0) {
+        if (strcmp(times, "epoch_ms") != 0 && strcmp(times, "epoch_us") != 0) {
+            return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                               "times: `%s` is none of `iso`, `epoch_ms`, `epoch_us`", times);
+        }
+        style->times = strcmp(times, "epoch_ms") == 0 ? MR_TIMES_EPOCH_MS : MR_TIMES_EPOCH_US;
+    }
+    return MR_OK;
+}
+
+mr_status mr_json_open_write(void **self, const void *spec, const mr_schema *schema,
+                             mr_arena *arena, mr_diag *diag)
+{
+    json_writer *made = mr_arena_take(arena, sizeof(*made));
+    sink_column *columns = mr_arena_take_array(arena, schema->field_count, sizeof(*columns));
+
+    if (made == NULL || columns == NULL) {
+        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a json writer");
+    }
+    if (spec != NULL) {
+        made->style = *(const mr_json_style *)spec;
+    }
+    made->columns = columns;
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        sink_column *column = &columns[made->column_count];
+        if (schema->fields[i].hidden) {
+            continue;
+        }
+        column->column = i;
+        column->field = &schema->fields[i];
+        if (!make_lead(column, made->column_count == 0, arena)) {
+            return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a json writer");
+        }
+        made->frame_bytes += column->lead_bytes;
+        made->column_count++;
+    }
+    made->frame_bytes += made->column_count == 0 ? 2 : 1;
+    *self = made;
+    return MR_OK;
+}
+
+uint32_t mr_json_bound(const void *self, const mr_batch *in, uint32_t i)
+{
+    const json_writer *writer = self;
+    const uint32_t row = mr_batch_row(in, i);
+    uint64_t size_bytes = writer->frame_bytes;
+
+    MR_ASSERT(i < in->selected_count);
+    for (uint32_t c = 0; c < writer->column_count; c++) {
+        const sink_column *column = &writer->columns[c];
+        size_bytes += mr_cell_json_bound(column->field, &in->columns[column->column], row);
+    }
+    return size_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)size_bytes;
+}
+
+uint32_t mr_json_encode(void *self, const mr_batch *in, uint32_t first, uint32_t count,
+                        mr_view *values, uint8_t **room, uint8_t *room_end)
+{
+    const json_writer *writer = self;
+    uint8_t *out = *room;
+    uint32_t done = 0;
+
+    MR_ASSERT(first + count <= in->selected_count && out <= room_end);
+    for (; done < count; done++) {
+        if ((size_t)(room_end - out) < mr_json_bound(writer, in, first + done)) {
+            break;
+        }
+        uint8_t *end = write_row(writer, in, mr_batch_row(in, first + done), out);
+        MR_ASSERT(end <= room_end);
+        values[done] = (mr_view){.bytes = out, .size_bytes = (uint32_t)(end - out)};
+        out = end;
+    }
+    *room = out;
+    return done;
+}
+
+static bool make_lead(sink_column *column, bool is_first, mr_arena *arena)
+{
+    const uint32_t name_bytes = (uint32_t)strlen(column->field->name);
+    const uint32_t room = 6 * name_bytes + 4;
+    uint8_t *lead = mr_arena_take(arena, room);
+
+    if (lead == NULL) {
+        return false;
+    }
+    lead[0] = is_first ? '{' : ',';
+    const uint32_t quoted =
+        mr_json_quote((const uint8_t *)column->field->name, name_bytes, lead + 1, room - 2);
+    MR_ASSERT(quoted > 0);
+    lead[1 + quoted] = ':';
+    column->lead = lead;
+    column->lead_bytes = quoted + 2;
+    return true;
+}
+
+static uint8_t *write_row(const json_writer *writer, const mr_batch *in, uint32_t row, uint8_t *out)
+{
+    if (writer->column_count == 0) {
+        *out++ = '{';
+    }
+    for (uint32_t c = 0; c < writer->column_count; c++) {
+        const sink_column *column = &writer->columns[c];
+        const mr_column *source = &in->columns[column->column];
+        memcpy(out, column->lead, column->lead_bytes);
+        out += column->lead_bytes;
+        if (mr_column_valid(source, row)) {
+            out += mr_cell_to_json(column->field, source, row, &writer->style, out);
+        } else {
+            memcpy(out, "null", 4);
+            out += 4;
+        }
+    }
+    *out++ = '}';
+    return out;
+}

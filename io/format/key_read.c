@@ -1,0 +1,168 @@
+/*
+ * key_read.c - record keys into the columns that say `from: key`.
+ *
+ * All of them together are the key, in the order of the schema, as record_key.c writes it. A null
+ * key makes them all NULL. Whatever does not decode is MR_ROW_DECODE_KEY.
+ */
+#include "engine/base/assert.h"
+#include "engine/batch/batch.h"
+#include "io/format/format_private.h"
+#include "io/format/record_key_private.h"
+
+struct mr_key_reader {
+    mr_key_format format;
+    uint32_t count;
+    uint32_t key_bytes_max;
+    uint16_t columns[MR_KEY_FIELDS_MAX];
+    mr_cell_target targets[MR_KEY_FIELDS_MAX];
+    const char *names[MR_KEY_FIELDS_MAX];
+    mr_json_path paths[MR_KEY_FIELDS_MAX];
+    mr_json_value values[MR_KEY_FIELDS_MAX];
+    mr_json_reader *json; /* NULL = the key is not JSON. */
+};
+
+static mr_row_error read_json(mr_key_reader *reader, mr_view key, mr_batch *out, uint32_t row,
+                              uint8_t **scratch, uint8_t *scratch_end);
+static mr_row_error read_lone(const mr_key_reader *reader, mr_view key, uint32_t row);
+static mr_row_error set_null(mr_key_reader *reader, uint32_t i, mr_batch *out, uint32_t row);
+
+mr_status mr_key_reader_open(mr_key_reader **reader, const mr_source_common *common,
+                             uint32_t key_bytes_max, mr_arena *arena, mr_diag *diag)
+{
+    bool is_needed = false;
+    mr_key_reader *made = mr_arena_take(arena, sizeof(*made));
+
+    *reader = NULL;
+    if (made == NULL) {
+        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a key reader");
+    }
+    made->format = common->key_format;
+    made->key_bytes_max = key_bytes_max;
+    for (uint32_t i = 0; i < common->schema->field_count; i++) {
+        const mr_field_spec *spec = &common->fields[i];
+        if (spec->from != MR_FROM_KEY) {
+            continue;
+        }
+        if (made->count == MR_KEY_FIELDS_MAX) {
+            return mr_diag_set(diag, MR_ERR_CONFIG, 0, "more than %d columns from the record key",
+                               MR_KEY_FIELDS_MAX);
+        }
+        is_needed = is_needed || spec->needed;
+        made->columns[made->count] = (uint16_t)i;
+        made->targets[made->count].field = spec->field;
+        made->targets[made->count].time_format = spec->time_format;
+        made->names[made->count] = spec->path_count > 0 ? spec->path[0] : spec->field->name;
+        made->paths[made->count] =
+            (mr_json_path){.names = &made->names[made->count], .name_count = 1};
+        made->count++;
+    }
+    if (!is_needed) {
+        return MR_OK;
+    }
+    const mr_status status =
+        mr_record_key_check(common->key_format, common->schema, made->columns, made->count, diag);
+    if (status != MR_OK) {
+        return status;
+    }
+    if (mr_key_is_json(made->format, made->count)) {
+        made->json = mr_json_reader_open(arena, made->paths, made->count, key_bytes_max);
+        if (made->json == NULL) {
+            return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a key reader");
+        }
+    }
+    *reader = made;
+    return MR_OK;
+}
+
+void mr_key_reader_close(mr_key_reader *reader)
+{
+    if (reader != NULL && reader->json != NULL) {
+        mr_json_reader_close(reader->json);
+    }
+}
+
+void mr_key_reader_begin(mr_key_reader *reader, mr_batch *out)
+{
+    for (uint32_t i = 0; i < reader->count; i++) {
+        reader->targets[i].cells = mr_batch_cells(out, reader->columns[i]);
+    }
+}
+
+mr_row_error mr_key_reader_read(mr_key_reader *reader, mr_view key, mr_batch *out, uint32_t row,
+                                uint8_t **scratch, uint8_t *scratch_end)
+{
+    if (key.bytes == NULL) {
+        mr_row_error first = MR_ROW_OK;
+        for (uint32_t i = 0; i < reader->count; i++) {
+            const mr_row_error error = set_null(reader, i, out, row);
+            first = first == MR_ROW_OK ? error : first;
+        }
+        return first;
+    }
+    if (key.size_bytes > reader->key_bytes_max) {
+        return MR_ROW_DECODE_KEY;
+    }
+    return reader->json != NULL ? read_json(reader, key, out, row, scratch, scratch_end)
+                                : read_lone(reader, key, row);
+}
+
+static mr_row_error read_json(mr_key_reader *reader, mr_view key, mr_batch *out, uint32_t row,
+                              uint8_t **scratch, uint8_t *scratch_end)
+{
+    mr_json_result result = MR_JSON_OK;
+    uint32_t value_count = reader->count;
+
+    if (reader->format == MR_KEY_JSON) {
+        result = mr_json_read(reader->json, key.bytes, key.size_bytes, reader->values, scratch,
+                              scratch_end);
+    } else {
+        result = mr_json_read_array(reader->json, key.bytes, key.size_bytes, reader->values,
+                                    reader->count, &value_count, scratch, scratch_end);
+    }
+    if (result == MR_JSON_ROOM) {
+        return MR_ROW_54000;
+    }
+    if (result != MR_JSON_OK || value_count != reader->count) {
+        return MR_ROW_DECODE_KEY;
+    }
+    for (uint32_t i = 0; i < reader->count; i++) {
+        mr_row_error error = MR_ROW_OK;
+        if (reader->values[i].kind <= MR_JSON_NULL) {
+            error = set_null(reader, i, out, row);
+        } else if (mr_cell_from_json(&reader->targets[i], row, &reader->values[i], scratch,
+                                     scratch_end) != MR_ROW_OK) {
+            error = MR_ROW_DECODE_KEY; /* No jsonb is here, so it is not for room. */
+        }
+        if (error != MR_ROW_OK) {
+            return error;
+        }
+    }
+    return MR_ROW_OK;
+}
+
+static mr_row_error read_lone(const mr_key_reader *reader, mr_view key, uint32_t row)
+{
+    const uint32_t wanted_bytes = reader->format == MR_KEY_INT32 ? 4 : 8;
+    uint64_t bits = 0;
+
+    if (reader->format != MR_KEY_INT32 && reader->format != MR_KEY_INT64) {
+        return mr_cell_from_text(&reader->targets[0], row, key.bytes, key.size_bytes) == MR_ROW_OK
+                   ? MR_ROW_OK
+                   : MR_ROW_DECODE_KEY;
+    }
+    if (key.size_bytes != wanted_bytes) {
+        return MR_ROW_DECODE_KEY;
+    }
+    for (uint32_t i = 0; i < wanted_bytes; i++) {
+        bits = bits << 8 | key.bytes[i];
+    }
+    ((int64_t *)reader->targets[0].cells)[row] =
+        wanted_bytes == 4 ? (int64_t)(int32_t)(uint32_t)bits : (int64_t)bits;
+    return MR_ROW_OK;
+}
+
+static mr_row_error set_null(mr_key_reader *reader, uint32_t i, mr_batch *out, uint32_t row)
+{
+    mr_cell_set_null(out, reader->columns[i], row);
+    return reader->targets[i].field->nullable ? MR_ROW_OK : MR_ROW_KEY_NULL;
+}

@@ -1,0 +1,206 @@
+/*
+ * record_key.c - from key columns to the bytes of a record key.
+ *
+ * text: the text form of a lone column (NULL: no key), or a compact JSON array of several. json: a
+ * compact object of the columns in key order. int32, int64: big-endian, as Java's serializers
+ * write. raw: the bytes. Partitioners hash these bytes, so equal keys must give equal bytes: -0 is
+ * written as 0, numerics have all digits of their scale, times are UTC.
+ */
+#include "engine/base/assert.h"
+#include "engine/batch/batch.h"
+#include "io/format/format_private.h"
+#include "io/format/record_key_private.h"
+#include <string.h>
+
+static const mr_json_style key_style = {.numbers_as_text = false, .times = MR_TIMES_ISO};
+
+static const char *format_name(mr_key_format format);
+static bool takes_type(mr_key_format format, mr_type type);
+static mr_row_error encode_integer(mr_key_format format, int64_t value, uint8_t *out,
+                                   uint32_t *size_bytes);
+static uint32_t encode_text(const mr_batch *in, uint32_t row, uint32_t column, uint8_t *out);
+static uint32_t encode_json(const mr_batch *in, uint32_t row, const uint16_t *columns,
+                            uint32_t column_count, bool with_names, uint8_t *out);
+static mr_column without_negative_zero(const mr_column *column, const mr_field *field,
+                                       uint32_t *row, double *room);
+
+bool mr_key_is_json(mr_key_format format, uint32_t column_count)
+{
+    return format == MR_KEY_JSON || (format == MR_KEY_TEXT && column_count > 1);
+}
+
+mr_status mr_record_key_check(mr_key_format format, const mr_schema *schema,
+                              const uint16_t *columns, uint32_t column_count, mr_diag *diag)
+{
+    const bool takes_one = format == MR_KEY_INT32 || format == MR_KEY_INT64 || format == MR_KEY_RAW;
+
+    MR_ASSERT(column_count <= MR_KEY_FIELDS_MAX && (columns != NULL || column_count == 0));
+    if (takes_one && column_count > 1) {
+        return mr_diag_set(diag, MR_ERR_CONFIG, 0, "key_format %s takes one column, the key has %u",
+                           format_name(format), column_count);
+    }
+    for (uint32_t i = 0; i < column_count; i++) {
+        const mr_field *field = &schema->fields[columns[i]];
+        char type[MR_TYPE_TEXT_MAX];
+        if (!takes_type(format, field->type)) {
+            return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                               "column %s: %s cannot be a record key of key_format %s", field->name,
+                               mr_type_text(field, type), format_name(format));
+        }
+    }
+    return MR_OK;
+}
+
+uint32_t mr_record_key_bound(mr_key_format format, const mr_batch *in, uint32_t row,
+                             const uint16_t *columns, uint32_t column_count)
+{
+    uint64_t size_bytes = 2;
+
+    MR_ASSERT(column_count <= MR_KEY_FIELDS_MAX);
+    for (uint32_t i = 0; i < column_count; i++) {
+        const mr_field *field = &in->schema->fields[columns[i]];
+        const mr_column *column = &in->columns[columns[i]];
+        if (!mr_key_is_json(format, column_count)) {
+            const bool is_text = field->type == MR_TEXT || field->type == MR_BYTEA;
+            return !is_text                       ? MR_CELL_TEXT_MAX
+                   : mr_column_valid(column, row) ? column->as.views[row].size_bytes
+                                                  : 0;
+        }
+        size_bytes += mr_cell_json_bound(field, column, row) + 1;
+        if (format == MR_KEY_JSON) {
+            size_bytes += 6 * strlen(field->name) + 3;
+        }
+    }
+    return size_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)size_bytes;
+}
+
+bool mr_record_key_encode(mr_key_format format, const mr_batch *in, uint32_t row,
+                          const uint16_t *columns, uint32_t column_count, uint8_t **room,
+                          uint8_t *room_end, mr_view *key, mr_row_error *error)
+{
+    uint32_t size_bytes = 0;
+
+    MR_ASSERT(row < in->row_count && *room != NULL && *room <= room_end);
+    *error = MR_ROW_OK;
+    *key = (mr_view){0};
+    if (column_count == 0) {
+        return true;
+    }
+    const bool is_json = mr_key_is_json(format, column_count);
+    if (!is_json && !mr_column_valid(&in->columns[columns[0]], row)) {
+        return true;
+    }
+    if (mr_record_key_bound(format, in, row, columns, column_count) > (size_t)(room_end - *room)) {
+        return false;
+    }
+    if (is_json) {
+        size_bytes = encode_json(in, row, columns, column_count, format == MR_KEY_JSON, *room);
+    } else if (format == MR_KEY_INT32 || format == MR_KEY_INT64) {
+        *error =
+            encode_integer(format, in->columns[columns[0]].as.integers[row], *room, &size_bytes);
+        if (*error != MR_ROW_OK) {
+            return true;
+        }
+    } else {
+        size_bytes = encode_text(in, row, columns[0], *room);
+    }
+    MR_ASSERT(size_bytes <= (size_t)(room_end - *room));
+    *key = (mr_view){.bytes = *room, .size_bytes = size_bytes};
+    *room += size_bytes;
+    return true;
+}
+
+static const char *format_name(mr_key_format format)
+{
+    static const char *const names[] = {"text", "json", "int32", "int64", "raw"};
+
+    MR_ASSERT((size_t)format < MR_LENGTH(names));
+    return names[format];
+}
+
+static bool takes_type(mr_key_format format, mr_type type)
+{
+    switch (format) {
+    case MR_KEY_INT32:
+    case MR_KEY_INT64:
+        return type == MR_BIGINT;
+    case MR_KEY_RAW:
+        return type == MR_TEXT || type == MR_BYTEA;
+    case MR_KEY_TEXT:
+    case MR_KEY_JSON:
+        break;
+    }
+    return mr_type_is_json(type) && type != MR_JSONB;
+}
+
+static mr_row_error encode_integer(mr_key_format format, int64_t value, uint8_t *out,
+                                   uint32_t *size_bytes)
+{
+    *size_bytes = format == MR_KEY_INT32 ? 4 : 8;
+    if (format == MR_KEY_INT32 && (value < INT32_MIN || value > INT32_MAX)) {
+        return MR_ROW_22003;
+    }
+    for (uint32_t i = 0; i < *size_bytes; i++) {
+        out[i] = (uint8_t)((uint64_t)value >> (8 * (*size_bytes - 1 - i)));
+    }
+    return MR_ROW_OK;
+}
+
+static uint32_t encode_text(const mr_batch *in, uint32_t row, uint32_t column, uint8_t *out)
+{
+    const mr_field *field = &in->schema->fields[column];
+    uint8_t text[MR_CELL_TEXT_MAX];
+    double room = 0;
+    const mr_column source = without_negative_zero(&in->columns[column], field, &row, &room);
+    const mr_view view = mr_cell_to_text(field, &source, row, text);
+
+    if (view.size_bytes > 0) {
+        memcpy(out, view.bytes, view.size_bytes);
+    }
+    return view.size_bytes;
+}
+
+static uint32_t encode_json(const mr_batch *in, uint32_t row, const uint16_t *columns,
+                            uint32_t column_count, bool with_names, uint8_t *out)
+{
+    uint32_t at = 0;
+
+    out[at++] = with_names ? '{' : '[';
+    for (uint32_t i = 0; i < column_count; i++) {
+        const mr_field *field = &in->schema->fields[columns[i]];
+        uint32_t source_row = row;
+        double room = 0;
+        const mr_column source =
+            without_negative_zero(&in->columns[columns[i]], field, &source_row, &room);
+        if (i > 0) {
+            out[at++] = ',';
+        }
+        if (with_names) {
+            const uint32_t name_bytes = (uint32_t)strlen(field->name);
+            at += mr_json_quote((const uint8_t *)field->name, name_bytes, out + at,
+                                6 * name_bytes + 2);
+            out[at++] = ':';
+        }
+        if (mr_column_valid(&source, source_row)) {
+            at += mr_cell_to_json(field, &source, source_row, &key_style, out + at);
+        } else {
+            memcpy(out + at, "null", 4);
+            at += 4;
+        }
+    }
+    out[at++] = with_names ? '}' : ']';
+    return at;
+}
+
+/* The column itself, or one cell with 0 in `room`: the two zeros are one key. */
+static mr_column without_negative_zero(const mr_column *column, const mr_field *field,
+                                       uint32_t *row, double *room)
+{
+    if (field->type == MR_DOUBLE && mr_column_valid(column, *row) &&
+        column->as.doubles[*row] == 0.0) {
+        *room = 0.0;
+        *row = 0;
+        return (mr_column){.as.doubles = room};
+    }
+    return *column;
+}

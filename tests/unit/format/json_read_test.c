@@ -1,0 +1,255 @@
+/* json_read_test.c - JSON records into columns: what fits a type, what does not, defaults, nulls.
+ */
+#include "tests/unit/format/source_fixture.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+static const mr_format_type *json(void)
+{
+    assert_string_equal(mr_formats[0]->name, "json");
+    return mr_formats[0];
+}
+
+typedef struct cell_case {
+    const char *column, *json;
+    const char *text; /* NULL: rejected with `error`. */
+    mr_row_error error;
+} cell_case;
+
+static const cell_case cases[] = {
+    {"v boolean", "true", "t", 0},
+    {"v boolean", "false", "f", 0},
+    {"v boolean", "null", "\\N", 0},
+    {"v boolean", "\"true\"", NULL, MR_ROW_DECODE_TYPE},
+    {"v boolean", "1", NULL, MR_ROW_DECODE_TYPE},
+    {"v bigint", "7", "7", 0},
+    {"v bigint", "-9223372036854775808", "-9223372036854775808", 0},
+    {"v bigint", "9223372036854775807", "9223372036854775807", 0},
+    {"v bigint", "9223372036854775808", NULL, MR_ROW_DECODE_TYPE},
+    {"v bigint", "1.0", "1", 0},
+    {"v bigint", "1e3", "1000", 0},
+    {"v bigint", "1.5", NULL, MR_ROW_DECODE_TYPE},
+    {"v bigint", "1e30", NULL, MR_ROW_DECODE_TYPE},
+    {"v bigint", "\"12\"", "12", 0},
+    {"v bigint", "\"12 \"", NULL, MR_ROW_DECODE_TYPE},
+    {"v bigint", "\"\"", NULL, MR_ROW_DECODE_TYPE},
+    {"v bigint", "true", NULL, MR_ROW_DECODE_TYPE},
+    {"v bigint", "[1]", NULL, MR_ROW_DECODE_TYPE},
+    {"v double", "0.1", "0.1", 0},
+    {"v double", "1e308", "1e+308", 0},
+    {"v double", "1e309", NULL, MR_ROW_DECODE_TYPE},
+    {"v double", "\"NaN\"", "NaN", 0},
+    {"v double", "\"-2.5\"", "-2.5", 0},
+    {"v double", "\"x\"", NULL, MR_ROW_DECODE_TYPE},
+    {"v numeric(5,2)", "2.500", "2.50", 0},
+    {"v numeric(5,2)", "2.505", NULL, MR_ROW_DECODE_TYPE},
+    {"v numeric(5,2)", "999.99", "999.99", 0},
+    {"v numeric(5,2)", "1000", NULL, MR_ROW_DECODE_TYPE},
+    {"v numeric(5,2)", "\"1.5\"", "1.50", 0},
+    {"v numeric(5,2)", "{}", NULL, MR_ROW_DECODE_TYPE},
+    {"v text", "\"x\\ty\"", "x\ty", 0},
+    {"v text", "\"\"", "", 0},
+    {"v text", "7", NULL, MR_ROW_DECODE_TYPE},
+    {"v text", "\"a\\u0000\"", NULL, MR_ROW_DECODE_UTF8},
+    {"v text", "\"\xff\"", NULL, MR_ROW_DECODE_UTF8},
+    {"v text", "\"\\ud800\"", NULL, MR_ROW_DECODE_UTF8},
+    {"v timestamptz", "\"2026-01-01T00:00:05Z\"", "2026-01-01T00:00:05Z", 0},
+    {"v timestamptz", "\"2026-01-01 01:00:05.25+01:00\"", "2026-01-01T00:00:05.250Z", 0},
+    {"v timestamptz", "\"2026-13-01\"", NULL, MR_ROW_DECODE_TYPE},
+    {"v timestamptz", "1767225605", NULL, MR_ROW_DECODE_TYPE},
+    {"v jsonb", "{\"b\":[1,2],\"a\":null}", "{\"a\": null, \"b\": [1, 2]}", 0},
+    {"v jsonb", "\"x\\ny\"", "\"x\\ny\"", 0},
+    {"v jsonb", "1.50", "1.50", 0},
+    {"v jsonb", "true", "true", 0},
+    {"v jsonb", "null", "\\N", 0},
+    {"v jsonb", "[\"\\u0000\"]", NULL, MR_ROW_DECODE_UTF8},
+};
+
+static void test_every_type(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < MR_LENGTH(cases); i++) {
+        fixture self;
+        char record[256];
+        fixture_begin(&self, json(), cases[i].column);
+        assert_int_equal(fixture_open(&self), MR_OK);
+        snprintf(record, sizeof(record), "{\"v\":%s}", cases[i].json);
+        fixture_add(&self, NULL, record);
+        const char *rows = fixture_run(&self, 0);
+        if (self.errors[0] != cases[i].error) {
+            fail_msg("%s from %s: %s", cases[i].column, cases[i].json,
+                     mr_row_error_name(self.errors[0]));
+        }
+        assert_string_equal(rows, cases[i].text == NULL ? "" : cases[i].text);
+        assert_int_equal(self.out->row_count, 1);
+        assert_int_equal(self.out->selected_count, cases[i].text != NULL);
+        fixture_end(&self);
+    }
+}
+
+static void test_epochs(void **state)
+{
+    static const struct {
+        mr_time_format format;
+        const char *json, *text;
+    } rows[] = {{MR_TIME_EPOCH_S, "1767225605", "2026-01-01T00:00:05Z"},
+                {MR_TIME_EPOCH_S, "1767225605.25", "2026-01-01T00:00:05.250Z"},
+                {MR_TIME_EPOCH_S, "1.0000001", NULL},
+                {MR_TIME_EPOCH_MS, "1767225605250", "2026-01-01T00:00:05.250Z"},
+                {MR_TIME_EPOCH_MS, "-1", "1969-12-31T23:59:59.999Z"},
+                {MR_TIME_EPOCH_MS, "0.001", "1970-01-01T00:00:00.000001Z"},
+                {MR_TIME_EPOCH_US, "1", "1970-01-01T00:00:00.000001Z"},
+                {MR_TIME_EPOCH_US, "0.5", NULL},
+                {MR_TIME_EPOCH_US, "\"1\"", NULL},
+                {MR_TIME_EPOCH_S, "253402300800", NULL}};
+
+    (void)state;
+    for (size_t i = 0; i < MR_LENGTH(rows); i++) {
+        fixture self;
+        char record[256];
+        fixture_begin(&self, json(), "v timestamptz");
+        self.fields[0].time_format = rows[i].format;
+        assert_int_equal(fixture_open(&self), MR_OK);
+        snprintf(record, sizeof(record), "{\"v\":%s}", rows[i].json);
+        fixture_add(&self, NULL, record);
+        assert_string_equal(fixture_run(&self, 0), rows[i].text == NULL ? "" : rows[i].text);
+        fixture_end(&self);
+    }
+}
+
+static void test_missing_null_and_default(void **state)
+{
+    fixture self;
+
+    (void)state;
+    fixture_begin(&self, json(), "a bigint, b text not null, c numeric(5,2), d jsonb");
+    self.fields[2].fallback = "1.5";
+    self.fields[3].fallback = "{\"z\":1,\"y\":2}";
+    assert_int_equal(fixture_open(&self), MR_OK);
+    fixture_add(&self, NULL, "{\"b\":\"x\"}");
+    fixture_add(&self, NULL, "{\"a\":1,\"b\":null}");
+    fixture_add(&self, NULL, "{\"a\":1}");
+    fixture_add(&self, NULL, "{\"a\":null,\"b\":\"\",\"c\":null,\"d\":[]}");
+    assert_string_equal(fixture_run(&self, 0), "\\N|x|1.50|{\"y\": 2, \"z\": 1}\n\\N||1.50|[]");
+    assert_int_equal(self.errors[1], MR_ROW_DECODE_NULL);
+    assert_int_equal(self.errors[2], MR_ROW_DECODE_NULL);
+    fixture_end(&self);
+}
+
+static void test_columns_nobody_needs(void **state)
+{
+    fixture self;
+
+    (void)state;
+    fixture_begin(&self, json(), "a bigint, b text not null");
+    self.fields[1].needed = false;
+    assert_int_equal(fixture_open(&self), MR_OK);
+    fixture_add(&self, NULL, "{\"a\":1,\"b\":7}");
+    fixture_add(&self, NULL, "{\"a\":2}");
+    assert_string_equal(fixture_run(&self, 0), "1|\\N\n2|\\N");
+    fixture_end(&self);
+}
+
+static void test_bad_records_and_their_neighbours(void **state)
+{
+    fixture self;
+    char deep[200] = "{\"a\":";
+
+    (void)state;
+    fixture_begin(&self, json(), "a bigint, b text");
+    assert_int_equal(fixture_open(&self), MR_OK);
+    memset(deep + 5, '[', 70);
+    memset(deep + 75, ']', 70);
+    memcpy(deep + 145, "}", 2);
+    fixture_add(&self, NULL, "{\"a\":1,\"b\":\"x\"}");
+    fixture_add(&self, NULL, "{\"a\":1,");
+    fixture_add(&self, NULL, "");
+    fixture_add(&self, NULL, deep);
+    fixture_add(&self, NULL, "[1]");
+    fixture_add(&self, NULL, "{\"a\":2,\"b\":\"y\",\"c\":tru}");
+    fixture_add(&self, NULL, "{\"a\":3,\"b\":\"z\"}");
+    assert_string_equal(fixture_run(&self, 0), "1|x\n3|z");
+    assert_int_equal(self.errors[1], MR_ROW_DECODE_JSON);
+    assert_int_equal(self.errors[2], MR_ROW_DECODE_JSON);
+    assert_int_equal(self.errors[3], MR_ROW_DECODE_DEPTH);
+    assert_int_equal(self.errors[4], MR_ROW_DECODE_JSON);
+    assert_int_equal(self.errors[5], MR_ROW_DECODE_JSON);
+    assert_int_equal(self.out->record[6], 6);
+    /* What stands in a bad row is nothing. */
+    assert_false(mr_column_valid(&self.out->columns[1], 5));
+    assert_null(self.out->columns[1].as.views[5].bytes);
+    fixture_end(&self);
+}
+
+static void test_a_full_scratch_ends_the_batch(void **state)
+{
+    fixture self;
+    char record[FIXTURE_RECORD_MAX + 1];
+
+    (void)state;
+    fixture_begin(&self, json(), "b text, c jsonb");
+    assert_int_equal(fixture_open(&self), MR_OK);
+    snprintf(record, sizeof(record), "{\"b\":\"\\n%0900d\"}", 7);
+    for (uint32_t i = 0; i < 6; i++) {
+        fixture_add(&self, NULL, record);
+    }
+    (void)fixture_run(&self, 0);
+    assert_int_equal(self.used, 4);
+    assert_int_equal(self.out->selected_count, 4);
+    (void)fixture_run(&self, 4);
+    assert_int_equal(self.used, 2);
+    assert_int_equal(self.out->record[0], 4);
+    /* A record that does not fit alone is a bad row, not a hang. */
+    self.fetch.record_count = 0;
+    char heavy[FIXTURE_RECORD_MAX + 1] = "{\"c\":{\"a\":0";
+    for (uint32_t i = 0; i < 140; i++) {
+        snprintf(heavy + strlen(heavy), sizeof(heavy) - strlen(heavy), ",\"\":1");
+    }
+    snprintf(heavy + strlen(heavy), sizeof(heavy) - strlen(heavy), "}}");
+    fixture_add(&self, NULL, heavy);
+    fixture_add(&self, NULL, "{\"c\":1}");
+    assert_string_equal(fixture_run(&self, 0), "\\N|1");
+    assert_int_equal(self.errors[0], MR_ROW_54000);
+    fixture_end(&self);
+}
+
+static void test_plans(void **state)
+{
+    fixture self;
+    const void *spec = NULL;
+
+    (void)state;
+    fixture_begin(&self, json(), "a bytea");
+    assert_int_equal(json()->plan_read(self.arena, self.schema, self.fields, &spec, &self.diag),
+                     MR_ERR_CONFIG);
+    assert_string_equal(self.diag.text, "column a: bytea cannot be read from json in this release");
+    self.fields[0].from = MR_FROM_HEADER;
+    assert_int_equal(json()->plan_read(self.arena, self.schema, self.fields, &spec, &self.diag),
+                     MR_OK);
+    fixture_end(&self);
+    fixture_begin(&self, json(), "a numeric(5,2)");
+    self.fields[0].fallback = "1.555";
+    assert_int_equal(json()->plan_read(self.arena, self.schema, self.fields, &spec, &self.diag),
+                     MR_ERR_CONFIG);
+    assert_string_equal(self.diag.text, "column a: the default `1.555` is no numeric(5,2)");
+    fixture_end(&self);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_type),
+        cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_missing_null_and_default),
+        cmocka_unit_test(test_columns_nobody_needs),
+        cmocka_unit_test(test_bad_records_and_their_neighbours),
+        cmocka_unit_test(test_a_full_scratch_ends_the_batch),
+        cmocka_unit_test(test_plans),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
