@@ -1,0 +1,252 @@
+/*
+ * runtime_private.h - the parts of a shard, for engine/runtime alone.
+ *
+ * One file owns one part: task.c the handles operators see, dispatch.c the walk of a batch through
+ * the plan, output.c the arenas and chunks, epoch.c what is open and how it closes, commit.c the
+ * one undecided epoch, recovery.c the one way back. shard.c steps them in order.
+ */
+#ifndef MR_RUNTIME_RUNTIME_PRIVATE_H
+#define MR_RUNTIME_RUNTIME_PRIVATE_H
+
+#include "engine/base/arena.h"
+#include "engine/base/assert.h"
+#include "engine/batch/batch.h"
+#include "engine/runtime/runtime.h"
+#include "engine/state/state.h"
+#include <millrace/operator.h>
+#include <millrace/sink.h>
+#include <millrace/source.h>
+
+enum {
+    MR_SHARD_TASKS_MAX = 2000,
+    MR_CHUNK_RECORDS = 512, /* Records of a chunk. */
+    MR_ARENA_BYTES_MIN = 4 << 20,
+    MR_STEP_BATCHES_MAX = 8, /* Source batches of one step. */
+    MR_STEP_US_MAX = 1000,
+    MR_STEP_EVENTS_MAX = 32,
+    MR_STEP_COMPLETIONS_MAX = 64,
+    MR_IDLE_US_MAX = 100000, /* The fallback timer of a sleeping shard. */
+    MR_BACKOFF_US_MIN = 250000,
+    MR_BACKOFF_US_MAX = 30000000,
+    MR_RECOVERIES_CALM = 5, /* Recoveries without an acked input epoch before backing off. */
+    MR_FRAMES_MAX = 2 * MR_PLAN_NODES_MAX,
+    MR_BATCH_SCRATCH_BYTES = 4 << 20,
+    MR_WATCHES_MAX = 16,
+    MR_TICK_BYTES = 256 << 10,    /* Background work of the store a turn. */
+    MR_STEP_NODE_BYTES = 6 << 20, /* Ceiling of an operator's own memory, a task. */
+    MR_END_NODE_BYTES = 2 << 20,  /* The same of a source or sink. */
+    MR_ROW_TEXT_BYTES = 1 << 20   /* A row as JSON, for dead letters. */
+};
+
+/* The story is in the diag; whoever looks at it next acts on it. */
+static inline void mr_told(mr_status status)
+{
+    MR_ASSERT(status != MR_OK);
+}
+
+static inline void mr_failed(mr_step step)
+{
+    MR_ASSERT(step == MR_STEP_FAILED);
+}
+
+#define MR_WATCH_TAG (UINT64_C(1) << 63)
+
+typedef struct mr_lane mr_lane;
+
+/* One node of one task: what an operator, source or sink is handed. */
+struct mr_task {
+    mr_shard *shard;
+    mr_lane *lane;
+    const mr_plan_node *node;
+    void *self;
+    mr_table *tables[MR_PLAN_TABLES_MAX];
+    uint32_t input; /* Kafka sources: index in the shard's offsets; else MR_NO_INDEX. */
+    bool is_open;   /* open() was called; close() is owed. */
+    bool at_end;    /* Sources: END was returned. */
+};
+
+/* What is applied of one input partition. */
+typedef struct mr_input {
+    mr_lane *lane;
+    mr_task *source;
+    int64_t committed; /* Next offset to read by the last acked or sealed epoch. */
+    int64_t applied;   /* Next offset after the last applied row. */
+    int64_t end;       /* Bounded: the log's end when the process first saw it. */
+    mr_fetch *fetch;   /* Being read; given back when all its batches are home. */
+    uint32_t ordinal;  /* Among the inputs of its lane. */
+    bool at_end;
+} mr_input;
+
+typedef enum mr_frame_kind { MR_FRAME_DELIVER, MR_FRAME_PROCESS, MR_FRAME_FLUSH } mr_frame_kind;
+
+typedef struct mr_frame { /* One level of the walk; no recursion. */
+    mr_frame_kind kind;
+    mr_task *task; /* PROCESS, FLUSH */
+    uint32_t port;
+    const mr_batch *in; /* PROCESS, DELIVER */
+    mr_batch *outs[MR_PLAN_OUTPUTS_MAX];
+    const mr_plan_edge *edges; /* DELIVER */
+    uint32_t edge_count, next; /* DELIVER: next edge. Others: next output to deliver. */
+    mr_step step;              /* The last answer of the node. */
+    bool is_prefetched, is_called;
+} mr_frame;
+
+struct mr_lane { /* A task: one partition number of the sub-topology. */
+    mr_shard *shard;
+    uint32_t index, partition;
+    mr_task *nodes; /* One a plan node. */
+    mr_frame *frames;
+    uint32_t frame_count;
+    mr_batch *source_batch;
+    bool is_parked; /* Waits for state reads. */
+    bool in_epoch;  /* Something of it belongs to the open epoch. */
+    uint64_t lineage, state_epoch;
+    uint32_t flush_node; /* Next node to flush in a closing epoch. */
+};
+
+typedef struct mr_output_arena { /* Payload grows from the bottom, records from the top. */
+    uint8_t *memory;
+    uint64_t size_bytes, low, high;
+    mr_chunk *first, *last; /* Of its epoch, in order; `last` is being filled. */
+    mr_chunk *next;         /* Next to hand to the client. */
+    uint64_t record_count, used_bytes;
+} mr_output_arena;
+
+typedef enum mr_epoch_phase { MR_EPOCH_OPEN, MR_EPOCH_FLUSH, MR_EPOCH_SEAL } mr_epoch_phase;
+
+typedef struct mr_epoch { /* The open one. */
+    mr_epoch_phase phase;
+    int64_t opened_us; /* When its first row came; 0 = nothing in it. */
+    uint64_t records_in;
+    uint32_t arena; /* Index of its output arena. */
+    uint32_t flush_lane;
+} mr_epoch;
+
+typedef struct mr_undecided { /* The sealed, not yet acked epoch; at most one with one slot. */
+    bool is_used, is_claim;
+    bool offsets_posted, is_prepared, is_produced, commit_posted;
+    uint64_t epoch, records_in;
+    int64_t sealed_us;
+    uint32_t arena, offset_count;
+    mr_offset *offsets; /* Room for every input. */
+} mr_undecided;
+
+typedef enum mr_shard_phase {
+    MR_SHARD_RECOVER, /* Must begin a recovery (also the start). */
+    MR_SHARD_BACKOFF,
+    MR_SHARD_RESETTING,
+    MR_SHARD_INIT, /* INIT is posted, READY outstanding. */
+    MR_SHARD_CLAIM,
+    MR_SHARD_RUN,
+    MR_SHARD_STOPPED,
+    MR_SHARD_FAILED
+} mr_shard_phase;
+
+struct mr_shard {
+    mr_shard_options options;
+    const mr_plan *plan;
+    mr_env env;
+    mr_arena *arena;      /* OPEN memory for the shard's life. */
+    mr_arena *task_arena; /* Of the operators; emptied by each recovery. */
+    mr_ring *ring;        /* NULL in a plan without Kafka. */
+    mr_state *state;
+    mr_shard_phase phase;
+    mr_lane *lanes;
+    uint32_t lane_count;
+    mr_input *inputs;
+    uint32_t input_count;
+    mr_offset *init_offsets;
+    mr_input_offset *seal_offsets;
+    mr_task_point *points;
+    mr_batch_pool **pools; /* [node * MR_PLAN_OUTPUTS_MAX + output] */
+    mr_output_arena outputs[2];
+    mr_chunk *spare_chunks; /* Chunk heads not in use. */
+    mr_epoch epoch;
+    mr_undecided undecided;
+    uint64_t incarnation;
+    int64_t now_us, wall_us, backoff_until_us, quiet_since_us;
+    int64_t backoff_us;
+    uint32_t recoveries_without_ack, io_failures;
+    uint32_t rows_max;
+    uint32_t next_lane;    /* Rotation of sources. */
+    uint32_t parked_count; /* Lanes that wait for state reads. */
+    bool stop_requested, found_data;
+    bool sources_ended; /* Bounded: nothing will ever follow. */
+    uint64_t recovered_epoch;
+    int64_t recovery_from_us;
+    uint64_t flush_from_bytes, flush_ratio; /* Output bytes a dirty byte became, at most. */
+    int64_t stats_read_us;
+    uint8_t *row_text; /* MR_ROW_TEXT_BYTES */
+    char owner[49];    /* <worker set>-<shard>, for the record. */
+    int watches[MR_WATCHES_MAX];
+    uint32_t watch_count;
+    mr_diag diag; /* Of tasks and recovery. */
+    mr_diag failure;
+    mr_shard_counters counters;
+    char test_source[160], test_incarnation[40];
+    mr_view test_pairs[4];
+};
+
+/* ---- output.c ---- */
+mr_status mr_output_open(mr_shard *shard);
+void mr_output_reset(mr_shard *shard, uint32_t arena);
+/* The share of the open epoch's arena in use, in bytes. */
+uint64_t mr_output_used(const mr_shard *shard, uint32_t arena);
+/* Hands chunks of `arena` to the client while it takes them; true = none is left. */
+bool mr_output_submit(mr_shard *shard, uint32_t arena, uint64_t epoch, bool is_closed);
+
+/* ---- task.c ---- */
+mr_status mr_tasks_create(mr_shard *shard);
+mr_status mr_tasks_open(mr_shard *shard);
+void mr_tasks_close(mr_shard *shard);
+void mr_input_release_fetch(mr_input *input);
+
+/* ---- dispatch.c ---- */
+/* Starts the journey of `batch` (taken from the source's pool) and runs it to its end, or parks. */
+mr_step mr_dispatch_source(mr_lane *lane, mr_task *source, mr_batch *batch);
+mr_step mr_dispatch_resume(mr_lane *lane);
+/* Flushes the lane's nodes in plan order. NEXT = done. */
+mr_step mr_dispatch_flush(mr_lane *lane);
+/* Throws the lane's frames away and sends their batches home. */
+void mr_dispatch_drop(mr_lane *lane);
+
+/* ---- epoch.c ---- */
+void mr_epoch_touch(mr_shard *shard, mr_lane *lane);
+bool mr_epoch_has_credit(const mr_shard *shard);
+/* One turn of the open epoch's state machine; returns work done. */
+uint32_t mr_epoch_step(mr_shard *shard);
+/* When the open epoch is due, or INT64_MAX. */
+int64_t mr_epoch_due_us(const mr_shard *shard);
+void mr_epoch_clear(mr_shard *shard);
+/* Seals the open epoch with the given lanes' offsets; WAIT = call again. */
+mr_step mr_epoch_seal(mr_shard *shard, bool is_claim);
+
+/* ---- commit.c ---- */
+uint32_t mr_commit_step(mr_shard *shard);
+void mr_commit_acknowledge(mr_shard *shard, uint64_t epoch);
+
+/* ---- recovery.c ---- */
+/* `status` and the story in `diag` of what made it necessary (MR_OK: the start). */
+void mr_recovery_begin(mr_shard *shard, mr_status status, const mr_diag *diag);
+uint32_t mr_recovery_step(mr_shard *shard);
+void mr_recovery_ready(mr_shard *shard, const mr_kafka_event *event);
+void mr_recovery_claimed(mr_shard *shard);
+/* FATAL and USER stories: the shard stops. */
+void mr_shard_fail(mr_shard *shard, const mr_diag *diag);
+
+/* ---- worker's control parts ---- */
+typedef struct mr_partition_set {
+    uint32_t partitions[MR_PARTITIONS_MAX];
+    uint32_t count;
+    char name[41]; /* "all", "p0_3.12" */
+} mr_partition_set;
+mr_status mr_partition_set_parse(const char *text, uint32_t partition_count, mr_partition_set *set,
+                                 mr_diag *diag);
+
+typedef struct mr_budget { /* What memory.total becomes; bytes, per shard where named so. */
+    uint64_t total, kafka, shard_kafka, shard_arena, shard_batches, shard_store, fixed;
+} mr_budget;
+mr_status mr_budget_compute(const mr_plan *plan, uint64_t machine_bytes, uint32_t shard_count,
+                            uint32_t lanes_per_shard, mr_budget *budget, mr_diag *diag);
+
+#endif

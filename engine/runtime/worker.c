@@ -1,0 +1,490 @@
+/*
+ * worker.c - one process: shards on pinned threads, and the control thread that watches them.
+ *
+ * The control thread (the caller) tests the outside world, divides partitions and memory, starts
+ * one thread a shard, and then only looks at counters and signals. It is the one file of the
+ * runtime that may start threads, sleep and touch files. One shard's failure stops the worker
+ * after the others have drained. Threads: as named at each function.
+ */
+#define _GNU_SOURCE /* CPU sets, thread names, ppoll */
+#include "engine/runtime/runtime_private.h"
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    CONTROL_TURN_MS = 50,
+    PROGRESS_US = 1000000,
+    STOP_US_MAX = 8000000, /* A stop that has not committed by then is given up: safe. */
+    PREFLIGHT_MS = 30000,
+    PATH_BYTES_MAX = 4096
+};
+
+typedef struct mr_shard_thread { /* Control's view of a shard. */
+    pthread_t thread;
+    bool is_started;
+    const mr_worker_options *worker;
+    mr_shard_options options;
+    mr_env env;
+    int wake_descriptor;
+    uint32_t core;
+    uint32_t *partitions;
+    _Atomic int stop, abandon; /* Set by control, read by the shard's thread. */
+    _Atomic int is_done;       /* Set by the shard's thread: `diag` is final. */
+    _Atomic(const mr_shard_counters *) counters;
+    mr_shard_counters last; /* Copied when the shard closes. */
+    mr_diag diag;           /* status MR_OK: ended in good order. */
+} mr_shard_thread;
+
+typedef struct mr_worker { /* Control's. */
+    const mr_worker_options *options;
+    mr_partition_set set;
+    mr_budget budget;
+    mr_memory memory;
+    mr_shard_thread *threads;
+    size_t threads_bytes;
+    uint32_t shard_count;
+    char directory[PATH_BYTES_MAX];
+    mr_clock clock;
+    uint64_t last_committed;
+    int64_t last_progress_us;
+} mr_worker;
+
+static mr_status plan_worker(mr_worker *worker, mr_diag *diag);
+static mr_status find_partitions(mr_worker *worker, mr_diag *diag);
+static mr_status make_directory(mr_worker *worker, mr_diag *diag);
+static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag);
+static void *shard_main(void *argument);
+static mr_status shard_run(mr_shard_thread *thread);
+static mr_status watch_shards(mr_worker *worker, mr_diag *diag);
+static void request_stop(mr_worker *worker, bool abandon);
+static void log_started(const mr_worker *worker);
+static void log_progress(mr_worker *worker, bool is_final);
+static uint64_t machine_bytes(void);
+static uint32_t usable_cores(uint32_t *cores, uint32_t count_max);
+static void sleep_drain(void *self, int descriptor);
+static void sleep_wait(void *self, const int *descriptors, uint32_t count, int64_t timeout_us);
+
+mr_status mr_worker_run(const mr_worker_options *options, mr_diag *diag)
+{
+    MR_ASSERT(options->plan != NULL && options->stop_requested != NULL);
+    const mr_memory memory = mr_memory_system();
+    mr_worker *worker = memory.type->acquire(memory.self, sizeof(*worker), "worker");
+    if (worker == NULL) {
+        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the worker");
+    }
+    worker->options = options;
+    worker->clock = mr_clock_system();
+    worker->memory = memory;
+    mr_status status = plan_worker(worker, diag);
+    for (uint32_t i = 0; status == MR_OK && i < worker->shard_count; i++) {
+        status = start_shard(worker, i, diag);
+    }
+    if (status == MR_OK) {
+        log_started(worker);
+        status = watch_shards(worker, diag);
+    } else if (worker->threads != NULL) {
+        request_stop(worker, true);
+    }
+    for (uint32_t i = 0; worker->threads != NULL && i < worker->shard_count; i++) {
+        mr_shard_thread *thread = &worker->threads[i];
+        if (thread->is_started) {
+            pthread_join(thread->thread, NULL);
+            close(thread->wake_descriptor);
+        }
+    }
+    if (options->progress && worker->threads != NULL) {
+        log_progress(worker, true);
+    }
+    if (worker->threads != NULL) {
+        memory.type->release(memory.self, worker->threads, worker->threads_bytes);
+    }
+    memory.type->release(memory.self, worker, sizeof(*worker));
+    return status;
+}
+
+/* ---- Start ---- */
+
+static mr_status plan_worker(mr_worker *worker, mr_diag *diag)
+{
+    const mr_worker_options *options = worker->options;
+    uint32_t cores[MR_SHARDS_MAX];
+    const uint32_t core_count = usable_cores(cores, MR_SHARDS_MAX);
+
+    mr_status status = find_partitions(worker, diag);
+    if (status != MR_OK) {
+        return status;
+    }
+    worker->shard_count = options->shard_count > 0 ? options->shard_count : core_count;
+    if (worker->shard_count > worker->set.count) {
+        worker->shard_count = worker->set.count;
+    }
+    MR_ASSERT(worker->shard_count > 0 && worker->shard_count <= MR_SHARDS_MAX);
+    const uint32_t lanes = (worker->set.count + worker->shard_count - 1) / worker->shard_count;
+    status = mr_budget_compute(options->plan, machine_bytes(), worker->shard_count, lanes,
+                               &worker->budget, diag);
+    if (status == MR_OK && options->plan->has_kafka) {
+        status = make_directory(worker, diag);
+    }
+    if (status != MR_OK) {
+        return status;
+    }
+    const size_t bytes = sizeof(mr_shard_thread) + lanes * sizeof(uint32_t);
+    worker->threads_bytes = worker->shard_count * bytes;
+    worker->threads =
+        worker->memory.type->acquire(worker->memory.self, worker->threads_bytes, "shard threads");
+    if (worker->threads == NULL) {
+        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for %u shards", worker->shard_count);
+    }
+    uint32_t *partitions = (uint32_t *)(void *)(worker->threads + worker->shard_count);
+    for (uint32_t i = 0; i < worker->shard_count; i++) {
+        mr_shard_thread *thread = &worker->threads[i];
+        thread->partitions = partitions + (size_t)i * lanes;
+        thread->core = cores[i % core_count];
+        for (uint32_t p = i; p < worker->set.count; p += worker->shard_count) {
+            thread->partitions[thread->options.partition_count++] = worker->set.partitions[p];
+        }
+    }
+    return MR_OK;
+}
+
+static mr_status find_partitions(mr_worker *worker, mr_diag *diag)
+{
+    const mr_worker_options *options = worker->options;
+    const mr_plan *plan = options->plan;
+    uint32_t counts[MR_PLAN_TOPICS_MAX] = {0};
+    uint32_t partition_count = options->file_partitions;
+
+    if (plan->has_kafka) {
+        const mr_status status = mr_kafka_preflight(plan, options->allow_client_version,
+                                                    PREFLIGHT_MS, options->log, counts, diag);
+        if (status != MR_OK) {
+            return status;
+        }
+        for (uint32_t i = 0; i < plan->topic_count; i++) {
+            if (plan->topics[i].source != MR_NO_INDEX) {
+                partition_count = counts[i];
+            }
+        }
+    }
+    if (partition_count == 0 || partition_count > MR_PARTITIONS_MAX) {
+        return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                           "the inputs have %u partitions; 1 to %d are possible", partition_count,
+                           MR_PARTITIONS_MAX);
+    }
+    return mr_partition_set_parse(options->partitions, partition_count, &worker->set, diag);
+}
+
+/* `<state dir>/<app>`, ours alone; the store tests owner and mode once more. */
+static mr_status make_directory(mr_worker *worker, mr_diag *diag)
+{
+    const char *root = worker->options->state_directory;
+    const int length = snprintf(worker->directory, sizeof(worker->directory), "%s/%s", root,
+                                worker->options->plan->app);
+    if (length < 0 || (size_t)length >= sizeof(worker->directory)) {
+        return mr_diag_set(diag, MR_ERR_USAGE, 0, "--state-dir %s: the path is too long", root);
+    }
+    if ((mkdir(root, 0700) != 0 && errno != EEXIST) ||
+        (mkdir(worker->directory, 0700) != 0 && errno != EEXIST)) {
+        return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                           "E_STATE_DIRECTORY: %s cannot be made: %s; give a writable folder with "
+                           "--state-dir",
+                           worker->directory, strerror(errno));
+    }
+    return MR_OK;
+}
+
+static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag)
+{
+    const mr_worker_options *options = worker->options;
+    mr_shard_thread *thread = &worker->threads[index];
+
+    thread->worker = options;
+    thread->wake_descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (thread->wake_descriptor < 0) {
+        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no eventfd: %s", strerror(errno));
+    }
+    thread->env = (mr_env){.clock = worker->clock,
+                           .random = mr_random_system(),
+                           .memory = mr_memory_system(),
+                           .log = options->log,
+                           .wake_descriptor = thread->wake_descriptor,
+                           .sleep = {.drain = sleep_drain, .wait = sleep_wait}};
+    thread->options.plan = options->plan;
+    thread->options.env = &thread->env;
+    thread->options.index = index;
+    thread->options.shard_count = worker->shard_count;
+    thread->options.worker_set = worker->set.name;
+    thread->options.directory = options->plan->has_kafka ? worker->directory : NULL;
+    thread->options.partitions = thread->partitions;
+    thread->options.store_bytes = worker->budget.shard_store;
+    thread->options.memory_bytes = worker->budget.shard_batches;
+    thread->options.arena_bytes = worker->budget.shard_arena;
+    thread->options.row_json = options->row_json;
+#ifdef MR_CRASH_POINTS
+    thread->options.test_headers = getenv("MR_TEST_HEADERS") != NULL;
+#endif
+    if (options->plan->has_kafka) {
+        const mr_kafka_options kafka = {.plan = options->plan,
+                                        .worker_set = worker->set.name,
+                                        .shard = index,
+                                        .memory_bytes = worker->budget.shard_kafka,
+                                        .partition_count = thread->options.partition_count,
+                                        .take_over = options->take_over,
+                                        .wake_descriptor = thread->wake_descriptor,
+                                        .clock = worker->clock,
+                                        .random = thread->env.random,
+                                        .memory = thread->env.memory,
+                                        .log = options->log};
+        const mr_status status = mr_kafka_open(&kafka, &thread->env.kafka, diag);
+        if (status != MR_OK) {
+            close(thread->wake_descriptor);
+            return status;
+        }
+    }
+    if (pthread_create(&thread->thread, NULL, shard_main, thread) != 0) {
+        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no thread for shard %u: %s", index,
+                           strerror(errno));
+    }
+    thread->is_started = true;
+    return MR_OK;
+}
+
+/* ---- A shard's thread ---- */
+
+static void *shard_main(void *argument)
+{
+    mr_shard_thread *thread = argument;
+    cpu_set_t cores;
+    char name[16];
+
+    CPU_ZERO(&cores);
+    CPU_SET(thread->core, &cores);
+    (void)pthread_setaffinity_np(pthread_self(), sizeof(cores), &cores);
+    snprintf(name, sizeof(name), "shard-%u", thread->options.index);
+    (void)pthread_setname_np(pthread_self(), name);
+
+    thread->diag.status = shard_run(thread);
+    if (thread->env.kafka.type != NULL) {
+        mr_kafka_close(&thread->env.kafka);
+    }
+    atomic_store_explicit(&thread->is_done, 1, memory_order_release);
+    return NULL;
+}
+
+static mr_status shard_run(mr_shard_thread *thread)
+{
+    mr_shard *shard = NULL;
+    mr_status status = MR_OK;
+
+    if (thread->options.directory != NULL) {
+        char fallback[256];
+        status = mr_io_open((mr_io_choice)thread->options.plan->state.io, thread->options.directory,
+                            &thread->env.io, fallback, &thread->diag);
+        if (status == MR_OK && fallback[0] != '\0') {
+            const mr_log_field field = {.name = "cause", .text = fallback};
+            mr_log_event(thread->env.log, MR_LOG_WARN, "ring", "io_uring is not available", &field,
+                         1);
+        }
+    }
+    if (status == MR_OK) {
+        status = mr_shard_open(&shard, &thread->options, &thread->diag);
+    }
+    if (status != MR_OK) {
+        return status;
+    }
+    atomic_store_explicit(&thread->counters, mr_shard_read_counters(shard), memory_order_release);
+    while (mr_shard_failure(shard) == NULL && !mr_shard_is_stopped(shard) &&
+           atomic_load_explicit(&thread->abandon, memory_order_relaxed) == 0) {
+        if (atomic_load_explicit(&thread->stop, memory_order_relaxed) != 0) {
+            mr_shard_stop(shard);
+        }
+        if (mr_shard_step(shard) == 0) {
+            mr_shard_sleep(shard);
+        }
+    }
+    if (mr_shard_failure(shard) != NULL) {
+        thread->diag = *mr_shard_failure(shard);
+        status = thread->diag.status;
+    }
+    memcpy(&thread->last, mr_shard_read_counters(shard), sizeof(thread->last));
+    atomic_store_explicit(&thread->counters, &thread->last, memory_order_release);
+    mr_shard_close(shard);
+    return status;
+}
+
+/* ---- Control ---- */
+
+static mr_status watch_shards(mr_worker *worker, mr_diag *diag)
+{
+    int64_t stopping_since_us = 0;
+    mr_status status = MR_OK;
+    for (;;) {
+        uint32_t done = 0;
+        uint32_t drained = 0;
+        const int64_t now_us = worker->clock.type->monotonic_us(worker->clock.self);
+        for (uint32_t i = 0; i < worker->shard_count; i++) {
+            mr_shard_thread *thread = &worker->threads[i];
+            const mr_shard_counters *counters =
+                atomic_load_explicit(&thread->counters, memory_order_acquire);
+            drained += counters != NULL && mr_counter_read(&counters->is_drained) != 0;
+            if (atomic_load_explicit(&thread->is_done, memory_order_acquire) == 0) {
+                continue;
+            }
+            done++;
+            if (thread->diag.status != MR_OK && status == MR_OK) {
+                *diag = thread->diag;
+                status = thread->diag.status;
+            }
+        }
+        if (done == worker->shard_count) {
+            return status;
+        }
+        if (stopping_since_us == 0 &&
+            (worker->options->stop_requested(worker->options->stop_self) || done > 0 ||
+             drained == worker->shard_count)) {
+            stopping_since_us = now_us;
+            request_stop(worker, false);
+        }
+        if (stopping_since_us != 0 && now_us - stopping_since_us > STOP_US_MAX) {
+            request_stop(worker, true);
+        }
+        if (worker->options->progress && now_us - worker->last_progress_us >= PROGRESS_US) {
+            log_progress(worker, false);
+        }
+        poll(NULL, 0, CONTROL_TURN_MS); /* A signal ends it early. */
+    }
+}
+
+static void request_stop(mr_worker *worker, bool abandon)
+{
+    const uint64_t one = 1;
+    for (uint32_t i = 0; i < worker->shard_count; i++) {
+        mr_shard_thread *thread = &worker->threads[i];
+        if (!thread->is_started) {
+            continue;
+        }
+        atomic_store_explicit(&thread->stop, 1, memory_order_relaxed);
+        atomic_store_explicit(&thread->abandon, abandon ? 1 : 0, memory_order_relaxed);
+        if (write(thread->wake_descriptor, &one, sizeof(one)) < 0) {
+            MR_ASSERT(errno == EAGAIN); /* Full: it is awake anyway. */
+        }
+    }
+}
+
+static void log_started(const mr_worker *worker)
+{
+    const mr_plan *plan = worker->options->plan;
+    const mr_log_field fields[] = {
+        {.name = "app", .text = plan->app},
+        {.name = "shards", .number = worker->shard_count},
+        {.name = "tasks", .number = worker->set.count},
+        {.name = "worker_set", .text = worker->set.name},
+        {.name = "memory_mib", .number = (int64_t)(worker->budget.total >> 20)},
+        {.name = "store_mib", .number = (int64_t)(worker->budget.shard_store >> 20)},
+        {.name = "delivery",
+         .text = plan->has_kafka && plan->delivery == MR_EXACTLY_ONCE ? "exactly_once"
+                                                                      : "at_least_once"}};
+    mr_log_event(worker->options->log, MR_LOG_INFO, "worker", "running", fields, MR_LENGTH(fields));
+}
+
+static void log_progress(mr_worker *worker, bool is_final)
+{
+    uint64_t in = 0, committed = 0, out = 0, keys = 0, dead = 0, epochs = 0;
+    const int64_t now_us = worker->clock.type->monotonic_us(worker->clock.self);
+    for (uint32_t i = 0; i < worker->shard_count; i++) {
+        const mr_shard_counters *counters =
+            atomic_load_explicit(&worker->threads[i].counters, memory_order_acquire);
+        if (counters == NULL) {
+            continue;
+        }
+        in += mr_counter_read(&counters->records_in);
+        committed += mr_counter_read(&counters->committed_in);
+        out += mr_counter_read(&counters->records_out);
+        keys += mr_counter_read(&counters->state_keys);
+        dead += mr_counter_read(&counters->dead_letters);
+        epochs += mr_counter_read(&counters->epochs);
+    }
+    const int64_t span_us = now_us - worker->last_progress_us;
+    const uint64_t rate = worker->last_progress_us == 0 || span_us <= 0
+                              ? 0
+                              : (committed - worker->last_committed) * 1000000 / (uint64_t)span_us;
+    const mr_log_field fields[] = {{.name = "in", .number = (int64_t)in},
+                                   {.name = "committed", .number = (int64_t)committed},
+                                   {.name = "out", .number = (int64_t)out},
+                                   {.name = "dead_letters", .number = (int64_t)dead},
+                                   {.name = "keys", .number = (int64_t)keys},
+                                   {.name = "epochs", .number = (int64_t)epochs},
+                                   {.name = "per_second", .number = (int64_t)rate}};
+    mr_log_event(worker->options->log, MR_LOG_INFO, "worker", is_final ? "stopped" : "progress",
+                 fields, MR_LENGTH(fields));
+    worker->last_committed = committed;
+    worker->last_progress_us = now_us;
+}
+
+/* ---- The machine ---- */
+
+/* Physical memory, or the container's limit where that is lower. */
+static uint64_t machine_bytes(void)
+{
+    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    char text[32];
+    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
+    if (file != NULL) {
+        if (fgets(text, sizeof(text), file) != NULL) {
+            const uint64_t limit = strtoull(text, NULL, 10); /* "max" is 0: no limit. */
+            bytes = limit > 0 && limit < bytes ? limit : bytes;
+        }
+        fclose(file);
+    }
+    return bytes;
+}
+
+static uint32_t usable_cores(uint32_t *cores, uint32_t count_max)
+{
+    cpu_set_t set;
+    uint32_t count = 0;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+        for (uint32_t i = 0; i < CPU_SETSIZE && count < count_max; i++) {
+            if (CPU_ISSET(i, &set)) {
+                cores[count++] = i;
+            }
+        }
+    }
+    if (count == 0) {
+        cores[count++] = 0;
+    }
+    return count;
+}
+
+/* ---- The sleep seam ---- */
+
+static void sleep_drain(void *self, int descriptor)
+{
+    uint64_t value = 0;
+    (void)self;
+    while (read(descriptor, &value, sizeof(value)) > 0) {
+    }
+}
+
+static void sleep_wait(void *self, const int *descriptors, uint32_t count, int64_t timeout_us)
+{
+    struct pollfd polls[MR_WATCHES_MAX + 1];
+    const struct timespec timeout = {.tv_sec = timeout_us / 1000000,
+                                     .tv_nsec = timeout_us % 1000000 * 1000};
+    (void)self;
+    MR_ASSERT(count <= MR_LENGTH(polls));
+    for (uint32_t i = 0; i < count; i++) {
+        polls[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
+    }
+    (void)ppoll(polls, count, &timeout, NULL);
+}

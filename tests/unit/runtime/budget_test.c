@@ -1,0 +1,74 @@
+/* budget_test.c - memory.total becomes limits that add up, or a refusal that says what works. */
+#include "engine/runtime/runtime_private.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MIB (UINT64_C(1) << 20)
+
+static mr_plan plan_of(uint64_t total_mib)
+{
+    return (mr_plan){.has_kafka = true,
+                     .is_stateful = true,
+                     .commit = {.dirty_state_bytes = 8 * MIB},
+                     .memory = {.total = {.bytes = total_mib * MIB}, .kafka = {.percent = 25}}};
+}
+
+static void test_parts_fit_the_total(void **state)
+{
+    (void)state;
+    mr_budget budget;
+    mr_diag diag;
+    for (uint32_t shards = 1; shards <= 4; shards++) {
+        const mr_plan plan = plan_of(4096);
+        assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, shards, 4, &budget, &diag), MR_OK);
+        const uint64_t sum =
+            budget.fixed + budget.kafka + shards * (budget.shard_batches + budget.shard_store);
+        assert_true(sum <= budget.total);
+        assert_true(sum + shards * 4 * MIB > budget.total);
+        assert_int_equal(budget.kafka, 1024 * MIB);
+        assert_true(2 * budget.shard_arena <= budget.shard_kafka * 2 / 5);
+        assert_int_equal(budget.shard_arena % 4096, 0);
+    }
+}
+
+static void test_share_of_the_machine(void **state)
+{
+    (void)state;
+    mr_budget budget;
+    mr_diag diag;
+    mr_plan plan = plan_of(0);
+    plan.memory.total = (mr_plan_size){.percent = 50};
+    assert_int_equal(mr_budget_compute(&plan, 8192 * MIB, 1, 1, &budget, &diag), MR_OK);
+    assert_true(budget.total <= 4096 * MIB && budget.total > 4000 * MIB);
+}
+
+static void test_refusal_names_a_total_that_works(void **state)
+{
+    (void)state;
+    mr_budget budget;
+    mr_diag diag;
+    mr_plan plan = plan_of(64);
+    assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, 2, 4, &budget, &diag), MR_ERR_CONFIG);
+    const char *hint = strstr(diag.text, "set memory.total to at least ");
+    assert_non_null(hint);
+    const uint64_t smallest = strtoull(hint + strlen("set memory.total to at least "), NULL, 10);
+    plan = plan_of(smallest);
+    assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, 2, 4, &budget, &diag), MR_OK);
+    plan = plan_of(smallest - 3);
+    assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, 2, 4, &budget, &diag), MR_ERR_CONFIG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parts_fit_the_total),
+        cmocka_unit_test(test_share_of_the_machine),
+        cmocka_unit_test(test_refusal_names_a_total_that_works),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
