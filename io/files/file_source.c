@@ -56,7 +56,7 @@ static mr_status file_plan(void *spec, mr_plan_node *node, mr_diag *diag)
     const mr_file_source_spec *file = spec;
 
     if (file->record_bytes_max == 0 || file->record_bytes_max > MR_FILE_RECORD_BYTES_MAX) {
-        return mr_plan_error(node, "max_record", 110, "write a size from 1B to 1MiB",
+        return mr_plan_error(node, "max_record", 106, "write a size from 1B to 1MiB",
                              "max_record of a file is at most 1MiB");
     }
     (void)diag;
