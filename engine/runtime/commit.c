@@ -26,11 +26,11 @@ uint32_t mr_commit_step(mr_shard *shard)
         }
         return 0;
     }
-    work += post_offsets(shard);
     if (!undecided->is_produced) {
         undecided->is_produced = mr_output_submit(shard, undecided->arena, undecided->epoch, true);
         work += undecided->is_produced;
     }
+    work += post_offsets(shard);
     work += await_prepared(shard);
     if (undecided->is_used && undecided->is_prepared && undecided->is_produced &&
         !undecided->commit_posted) {

@@ -101,7 +101,7 @@ uint32_t mr_epoch_step(mr_shard *shard)
     if (step == MR_STEP_FAILED) {
         mr_recovery_begin(shard, shard->diag.status, &shard->diag);
     }
-    return 1;
+    return step != MR_STEP_WAIT;
 }
 
 mr_step mr_epoch_seal(mr_shard *shard, bool is_claim)
@@ -142,7 +142,8 @@ mr_step mr_epoch_seal(mr_shard *shard, bool is_claim)
 /* Smaller batches after an overflow make smaller epochs too: both have to fit one arena. */
 static uint64_t scaled(const mr_shard *shard, uint64_t limit)
 {
-    const uint64_t value = limit / MR_BATCH_ROWS_MAX * shard->rows_max;
+    const uint64_t value = limit / MR_BATCH_ROWS_MAX * shard->rows_max +
+                           limit % MR_BATCH_ROWS_MAX * shard->rows_max / MR_BATCH_ROWS_MAX;
     return value > 0 ? value : 1;
 }
 

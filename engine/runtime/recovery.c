@@ -116,10 +116,10 @@ void mr_recovery_claimed(mr_shard *shard)
     if (kafka->type != NULL) {
         /* The claim's offsets; a copy, as the next epoch reuses that array. */
         MR_ASSERT(shard->undecided.offset_count == shard->input_count);
-        memcpy(shard->init_offsets, shard->undecided.offsets,
-               shard->input_count * sizeof(shard->init_offsets[0]));
+        memcpy(shard->assign_offsets, shard->undecided.offsets,
+               shard->input_count * sizeof(shard->assign_offsets[0]));
         const mr_kafka_command command = {.op = MR_KAFKA_ASSIGN,
-                                          .offsets = shard->init_offsets,
+                                          .offsets = shard->assign_offsets,
                                           .offset_count = shard->input_count};
         if (kafka->type->submit(kafka->self, &command) != MR_OK) {
             mr_told(mr_diag_set(&shard->diag, MR_ERR_OUTCOME_UNKNOWN, 0,
@@ -183,14 +183,6 @@ static uint32_t post_reset(mr_shard *shard)
 static uint32_t post_init(mr_shard *shard)
 {
     const mr_kafka *kafka = &shard->env.kafka;
-    for (uint32_t i = 0; i < shard->input_count; i++) {
-        const mr_input *input = &shard->inputs[i];
-        const mr_source_common *common = input->source->node->common;
-        shard->init_offsets[i] = (mr_offset){.topic = common->topic,
-                                             .partition = input->lane->partition,
-                                             .offset = -1,
-                                             .start = common->start_us};
-    }
     const mr_kafka_command command = {.op = MR_KAFKA_INIT,
                                       .incarnation = shard->incarnation,
                                       .offsets = shard->init_offsets,
@@ -260,6 +252,7 @@ static mr_status judge_input(mr_shard *shard, mr_input *input, const mr_offset *
                              mr_task_point *point)
 {
     mr_offset_record record;
+    input->at_end = false; /* What was read up to the end is read again. */
     if (input->end < 0) {
         input->end = offset->log_end;
     }

@@ -155,7 +155,9 @@ struct mr_shard {
     uint32_t lane_count;
     mr_input *inputs;
     uint32_t input_count;
-    mr_offset *init_offsets;
+    /* Each with one writer at a time when the client cannot be reading it: INIT's is written when
+     * the shard opens, ASSIGN's behind a READY. */
+    mr_offset *init_offsets, *assign_offsets;
     mr_input_offset *seal_offsets;
     mr_task_point *points;
     mr_batch_pool **pools; /* [node * MR_PLAN_OUTPUTS_MAX + output] */

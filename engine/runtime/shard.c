@@ -90,8 +90,9 @@ int64_t mr_shard_wake_at_us(const mr_shard *shard)
     if (shard->phase == MR_SHARD_BACKOFF && shard->backoff_until_us < at_us) {
         at_us = shard->backoff_until_us;
     }
-    if (shard->phase == MR_SHARD_RUN && !shard->undecided.is_used &&
-        mr_epoch_due_us(shard) < at_us) {
+    /* A due epoch that waits (for a seal's buffers, for parked reads) is woken by completions. */
+    if (shard->phase == MR_SHARD_RUN && !shard->undecided.is_used && shard->parked_count == 0 &&
+        shard->epoch.phase == MR_EPOCH_OPEN && mr_epoch_due_us(shard) < at_us) {
         at_us = mr_epoch_due_us(shard);
     }
     return at_us;
@@ -375,12 +376,13 @@ static uint32_t poll_source(mr_lane *lane, mr_task *source)
     return 1;
 }
 
-/* A seal that has begun allows no other call on the store. */
+/* No call on the store before the first roll, nor within a seal that has begun: a recovery may
+ * have cut one short, and only its roll may follow. */
 static void step_state(mr_shard *shard)
 {
-    const bool is_sealing = shard->epoch.phase == MR_EPOCH_SEAL ||
-                            (shard->phase == MR_SHARD_CLAIM && !shard->undecided.is_used);
-    if (is_sealing) {
+    const bool is_open = (shard->phase == MR_SHARD_RUN && shard->epoch.phase != MR_EPOCH_SEAL) ||
+                         (shard->phase == MR_SHARD_CLAIM && shard->undecided.is_used);
+    if (!is_open) {
         return;
     }
     if (shard->phase == MR_SHARD_RUN && (mr_state_demand(shard->state) & MR_DEMAND_STUCK) != 0) {
@@ -401,7 +403,13 @@ static bool source_is_done(const mr_task *source)
         return source->at_end;
     }
     const mr_input *input = &shard->inputs[source->input];
-    return input->applied >= input->end || input->at_end;
+    if (input->applied >= input->end) {
+        return true;
+    }
+    /* Control records before the end: nothing follows what was fetched, once that is applied. */
+    const mr_fetch *fetch = input->fetch;
+    return input->at_end && (fetch == NULL || fetch->record_count == 0 ||
+                             input->applied > fetch->records[fetch->record_count - 1].offset);
 }
 
 /* Bounded sources at their end: what is open closes at once, and then the shard is drained. */

@@ -32,20 +32,22 @@ mr_status mr_tasks_create(mr_shard *shard)
     shard->lanes = mr_arena_take_array(shard->arena, lane_count, sizeof(mr_lane));
     shard->inputs = mr_arena_take_array(shard->arena, inputs_max + 1, sizeof(mr_input));
     shard->init_offsets = mr_arena_take_array(shard->arena, inputs_max + 1, sizeof(mr_offset));
+    shard->assign_offsets = mr_arena_take_array(shard->arena, inputs_max + 1, sizeof(mr_offset));
     shard->undecided.offsets = mr_arena_take_array(shard->arena, inputs_max + 1, sizeof(mr_offset));
     shard->seal_offsets =
         mr_arena_take_array(shard->arena, inputs_max + 1, sizeof(mr_input_offset));
     shard->points = mr_arena_take_array(shard->arena, lane_count, sizeof(mr_task_point));
     if (shard->lanes == NULL || shard->inputs == NULL || shard->init_offsets == NULL ||
-        shard->undecided.offsets == NULL || shard->seal_offsets == NULL || shard->points == NULL) {
+        shard->assign_offsets == NULL || shard->undecided.offsets == NULL ||
+        shard->seal_offsets == NULL || shard->points == NULL) {
         return mr_diag_set(&shard->diag, MR_ERR_MEMORY, 0, "no memory for %u tasks", lane_count);
     }
-    shard->lane_count = lane_count;
     for (uint32_t i = 0; i < lane_count; i++) {
         const mr_status status = lane_create(shard, &shard->lanes[i], i);
         if (status != MR_OK) {
             return status;
         }
+        shard->lane_count = i + 1; /* Those that can be closed. */
     }
     MR_ASSERT(shard->input_count == inputs_max);
     return pools_create(shard);
@@ -181,6 +183,20 @@ mr_fetch *mr_task_next_fetch(mr_task *task)
     return fetch;
 }
 
+void mr_task_misplaced(mr_task *task, uint32_t count, int64_t offset)
+{
+    mr_shard *shard = task->shard;
+    mr_counter_add(&shard->counters.misplaced, count);
+    if (offset >= 0) {
+        const mr_log_field fields[] = {{.name = "source", .text = task->node->name},
+                                       {.name = "partition", .number = task->lane->partition},
+                                       {.name = "offset", .number = offset}};
+        mr_log_event(shard->env.log, MR_LOG_WARN, "source",
+                     "a record's key does not belong on its partition: see `partitioner`", fields,
+                     MR_LENGTH(fields));
+    }
+}
+
 uint32_t mr_task_topic_partitions(const mr_task *task, uint32_t topic)
 {
     const mr_kafka *kafka = &task->shard->env.kafka;
@@ -244,6 +260,11 @@ static mr_status lane_create(mr_shard *shard, mr_lane *lane, uint32_t index)
                                                     .applied = -1,
                                                     .end = -1,
                                                     .ordinal = ordinal++};
+            const mr_source_common *common = task->node->common;
+            shard->init_offsets[task->input] = (mr_offset){.topic = common->topic,
+                                                           .partition = lane->partition,
+                                                           .offset = -1,
+                                                           .start = common->start_us};
         }
         const mr_status status = tables_declare(shard, lane, task);
         if (status != MR_OK) {
@@ -335,24 +356,33 @@ static uint32_t node_self_size(const mr_plan_node *node)
 }
 
 /*
- * Drops what was applied before (clients have delivered records twice) and what a bounded run must
- * not see. Records of a fetch stand in offset order.
+ * Drops what was delivered before, also within one fetch (clients have delivered records twice),
+ * and what a bounded run must not see. What is left stands in offset order.
  */
 static void fetch_trim(mr_input *input, mr_fetch *fetch)
 {
-    uint32_t first = 0;
-    uint32_t last = fetch->record_count;
-    while (first < last && fetch->records[first].offset < input->applied) {
-        first++;
-    }
     const mr_source_common *common = input->source->node->common;
-    if (common->bounded) {
-        while (last > first && fetch->records[last - 1].offset >= input->end) {
-            last--;
-            input->at_end = true;
+    mr_fetch_record *records = fetch->records;
+    int64_t next = input->applied;
+    uint32_t kept = 0;
+    uint32_t beyond = 0;
+
+    for (uint32_t i = 0; i < fetch->record_count; i++) {
+        const int64_t offset = records[i].offset;
+        if (offset < next) {
+            continue;
         }
+        next = offset + 1;
+        if (common->bounded && offset >= input->end) {
+            beyond++;
+            continue;
+        }
+        if (kept != i) {
+            records[kept] = records[i];
+        }
+        kept++;
     }
-    mr_counter_add(&input->lane->shard->counters.repeated, first);
-    fetch->records += first;
-    fetch->record_count = last - first;
+    input->at_end = input->at_end || beyond > 0;
+    mr_counter_add(&input->lane->shard->counters.repeated, fetch->record_count - kept - beyond);
+    fetch->record_count = kept;
 }

@@ -317,6 +317,11 @@ static mr_status shard_run(mr_shard_thread *thread)
     }
     memcpy(&thread->last, mr_shard_read_counters(shard), sizeof(thread->last));
     atomic_store_explicit(&thread->counters, &thread->last, memory_order_release);
+    /* The client reads payloads and offsets from the shard's memory until it is closed. */
+    mr_tasks_close(shard);
+    if (thread->env.kafka.type != NULL) {
+        mr_kafka_close(&thread->env.kafka);
+    }
     mr_shard_close(shard);
     return status;
 }

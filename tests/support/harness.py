@@ -313,7 +313,7 @@ class Case:
     def worker(self, topology, *flags, crash_at=None, stop_at=None, env=None, feed=None):
         """Starts `millrace run` on a file, with the state directory of this case. crash_at="K7:3":
         SIGKILL to itself at the third pass of K7; stop_at: SIGSTOP."""
-        extra = dict(env or {})
+        extra = {"MR_TEST_HEADERS": "1", **(env or {})}
         if crash_at:
             extra["MR_CRASH_AT"] = crash_at
         if stop_at:
