@@ -121,6 +121,7 @@ static mr_step step_deliver(mr_lane *lane, mr_frame *frame)
         const mr_step step = sink->write(task->self, task, mr_state_epoch(lane->shard->state), in);
         MR_ASSERT(step == MR_STEP_NEXT || step == MR_STEP_FAILED);
         mr_counter_add(&lane->shard->counters.records_out, in->selected_count);
+        mr_crash_pass(MR_K1);
         return lane->shard->diag.status != MR_OK ? MR_STEP_FAILED : step;
     }
     mr_frame *node = frame_push(lane, MR_FRAME_PROCESS);
