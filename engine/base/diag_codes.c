@@ -143,6 +143,10 @@ static const mr_diag_code codes[] = {
      "A result column of an aggregate is a column of `by`, or made by an aggregate function "
      "(count,\n"
      "sum, min, max, avg): one group has many rows, so a plain column has no single value.\n"},
+    {310, "the result does not say what it is of",
+     "A row of an upsert stream replaces the row before it of the same identity (the columns of "
+     "`by`).\n"
+     "`select`, `set` and `drop` must keep these columns, renamed if need be.\n"},
     {401, "groups would be spread over partitions",
      "Equal groups must lie on one partition, so every column by which the stream is partitioned\n"
      "must stand in `by`. Otherwise two workers would each count a part of a group.\n"},

@@ -22,6 +22,7 @@ typedef struct node { /* A wanted name, or the way to one. Node 0 is the record.
     uint32_t first_child, last_child, next; /* NO_NODE = none */
     uint32_t likely;                        /* The child to try first. */
     uint32_t path;       /* First path that ends here; others follow by next_path. */
+    uint64_t sizes;      /* Bit n: a child's name has n bytes, modulo 64. Turns most names away. */
     uint64_t generation; /* Of the record in which it was last found. */
 } node;
 
@@ -36,7 +37,7 @@ typedef struct walk {
     mr_json_reader *reader;
     const uint8_t *bytes;
     const uint32_t *positions;
-    uint32_t size_bytes, count, at;
+    uint32_t size_bytes, count;
     mr_json_value *values;
     uint32_t value_count_max, element_count;
     uint8_t *scratch, *scratch_end;
@@ -56,29 +57,20 @@ struct mr_json_reader {
     walk on; /* Here, not on the stack: release builds clear what lies there. */
 };
 
-typedef enum expect {
-    EXPECT_KEY,
-    EXPECT_KEY_OR_END,
-    EXPECT_VALUE,
-    EXPECT_VALUE_OR_END,
-    EXPECT_NEXT,
-    EXPECT_NOTHING
-} expect;
-
 static bool add_path(mr_json_reader *reader, mr_arena *arena, const mr_json_path *path,
                      uint32_t index);
 static uint32_t find_child(const mr_json_reader *reader, uint32_t parent, const char *name,
                            uint32_t name_bytes);
 static mr_json_result begin_walk(walk *on, uint8_t root);
 static bool run_walk(walk *on);
-static bool step(walk *on, expect *next, uint32_t *child, uint32_t *element);
-static bool take_key(walk *on, uint32_t *child);
+static const uint32_t *take_key(walk *on, const uint32_t *at, const uint32_t *end, uint32_t *child);
 static bool take_escaped_key(walk *on, uint32_t parent, const uint8_t *name, uint32_t name_bytes,
                              uint32_t *child);
-static bool take_value(walk *on, uint32_t position, uint32_t child, uint32_t element, expect *next);
+static bool take_scalar(walk *on, uint32_t position, uint32_t next, uint32_t child,
+                        uint32_t element);
+static const uint32_t *close_up(walk *on, const uint32_t *at, const uint32_t *end);
 static bool open_container(walk *on, uint32_t position, uint32_t child, uint32_t element);
-static void close_container(walk *on, uint32_t position, expect *next);
-static bool take_scalar(walk *on, uint32_t position, uint32_t child, uint32_t element);
+static void close_container(walk *on, uint32_t position);
 static bool take_string(walk *on, const uint8_t *body, uint32_t body_bytes, bool is_wanted,
                         mr_json_value *value);
 static void store(walk *on, uint32_t child, uint32_t element, const mr_json_value *value);
@@ -214,6 +206,7 @@ static bool add_path(mr_json_reader *reader, mr_arena *arena, const mr_json_path
                 reader->nodes[reader->nodes[at].last_child].next = child;
             }
             reader->nodes[at].last_child = child;
+            reader->nodes[at].sizes |= UINT64_C(1) << (name_bytes % 64);
         }
         at = child;
     }
@@ -255,7 +248,6 @@ static mr_json_result begin_walk(walk *on, uint8_t root)
         return MR_JSON_NOT_OBJECT;
     }
     on->has_escapes = memchr(on->bytes, '\\', on->size_bytes) != NULL;
-    on->at = 0;
     on->depth = 0;
     on->element_count = 0;
     on->result = MR_JSON_OK;
@@ -263,101 +255,103 @@ static mr_json_result begin_walk(walk *on, uint8_t root)
     return MR_JSON_OK;
 }
 
+/* One value a turn. The place in the index is a local variable: it is what all else waits for. */
 static bool run_walk(walk *on)
 {
-    expect next = EXPECT_VALUE;
-    uint32_t child = 0;
-    uint32_t element = 0;
+    const uint32_t *at = on->positions;
+    const uint32_t *const end = at + on->count;
+    uint32_t child = 0;   /* Node of the value that comes. */
+    uint32_t element = 0; /* See frame.value. */
 
-    while (on->at < on->count) {
-        if (!step(on, &next, &child, &element)) {
+    while (at < end) {
+        const uint32_t position = *at++;
+        const uint8_t byte = on->bytes[position];
+        const bool goes_down = byte == '{' || byte == '[';
+        if (goes_down && !open_container(on, position, child, element)) {
             return false;
         }
-    }
-    MR_ASSERT(on->depth > 0 || next == EXPECT_NOTHING);
-    return next == EXPECT_NOTHING || fail(on, MR_JSON_SYNTAX);
-}
-
-/* One structural byte. `child`: the node of the value that comes; `element`: see frame.value. */
-static inline bool step(walk *on, expect *next, uint32_t *child, uint32_t *element)
-{
-    const uint32_t position = on->positions[on->at++];
-    const uint8_t byte = on->bytes[position];
-
-    switch (*next) {
-    case EXPECT_KEY_OR_END:
-        if (byte == '}') {
-            close_container(on, position, next);
-            return true;
+        if (!goes_down &&
+            !take_scalar(on, position, at < end ? *at : on->size_bytes, child, element)) {
+            return false;
         }
-        __attribute__((fallthrough));
-    case EXPECT_KEY:
-        *next = EXPECT_VALUE;
-        on->at--;
-        return take_key(on, child);
-    case EXPECT_VALUE_OR_END:
-        if (byte == ']') {
-            close_container(on, position, next);
-            return true;
+        /* A closing bracket is its opening one + 2. */
+        if (!goes_down || (at < end && on->bytes[*at] == byte + 2)) {
+            at = close_up(on, at, end);
+            if (at == NULL) {
+                return false;
+            }
+            if (on->depth == 0) {
+                return at == end || fail(on, MR_JSON_SYNTAX);
+            }
         }
-        __attribute__((fallthrough));
-    case EXPECT_VALUE:
-        if (on->depth > 0 && on->frames[on->depth - 1].is_array) {
-            *child = NO_NODE;
-            *element = on->depth == 1 ? ++on->element_count : 0;
+        if (on->frames[on->depth - 1].is_array) {
+            child = NO_NODE;
+            element = on->depth == 1 ? ++on->element_count : 0;
+        } else {
+            element = 0;
+            at = take_key(on, at, end, &child);
+            if (at == NULL) {
+                return false;
+            }
         }
-        return take_value(on, position, *child, *element, next);
-    case EXPECT_NEXT: {
-        const bool is_array = on->frames[on->depth - 1].is_array;
-        if (byte == ',') {
-            *next = is_array ? EXPECT_VALUE : EXPECT_KEY;
-            return true;
-        }
-        if (byte == (is_array ? ']' : '}')) {
-            close_container(on, position, next);
-            return true;
-        }
-        return fail(on, MR_JSON_SYNTAX);
-    }
-    case EXPECT_NOTHING:
-        break;
     }
     return fail(on, MR_JSON_SYNTAX);
 }
 
-/* The end of the scalar that begins at `position`, the next structural byte being current. */
-static inline uint32_t scalar_end(const walk *on, uint32_t position)
+/* Where the scalar at `position` ends: white space at most stands between it and `next`. */
+static inline uint32_t scalar_end(const walk *on, uint32_t position, uint32_t next)
 {
-    uint32_t end = on->at < on->count ? on->positions[on->at] : on->size_bytes;
-
-    while (end > position + 1 && mr_json_is_space(on->bytes[end - 1])) {
-        end--;
+    MR_CHECK_SLOW(next > position && next <= on->size_bytes);
+    while (next > position + 1 && mr_json_is_space(on->bytes[next - 1])) {
+        next--;
     }
-    return end;
+    return next;
 }
 
-/* A name and its colon. */
-static bool take_key(walk *on, uint32_t *child)
+/* A name and its colon; NULL = failed. */
+static inline const uint32_t *take_key(walk *on, const uint32_t *at, const uint32_t *end,
+                                       uint32_t *child)
 {
-    const uint32_t position = on->positions[on->at++];
     const uint32_t parent = on->frames[on->depth - 1].node;
 
-    if (on->bytes[position] != '"') {
-        return fail(on, MR_JSON_SYNTAX);
+    if (end - at < 2 || on->bytes[at[0]] != '"' || on->bytes[at[1]] != ':') {
+        (void)fail(on, MR_JSON_SYNTAX);
+        return NULL;
     }
-    const uint32_t end = scalar_end(on, position);
-    if (end < position + 2 || on->bytes[end - 1] != '"' || on->at == on->count ||
-        on->bytes[on->positions[on->at]] != ':') {
-        return fail(on, MR_JSON_SYNTAX);
+    const uint32_t name_end = scalar_end(on, at[0], at[1]) - 1;
+    if (name_end == at[0] || on->bytes[name_end] != '"') {
+        (void)fail(on, MR_JSON_SYNTAX);
+        return NULL;
     }
-    on->at++;
-    const uint8_t *name = on->bytes + position + 1;
-    const uint32_t name_bytes = end - position - 2;
+    const uint8_t *name = on->bytes + at[0] + 1;
+    const uint32_t name_bytes = name_end - at[0] - 1;
     if (on->has_escapes && memchr(name, '\\', name_bytes) != NULL) {
-        return take_escaped_key(on, parent, name, name_bytes, child);
+        return take_escaped_key(on, parent, name, name_bytes, child) ? at + 2 : NULL;
     }
     *child = parent == NO_NODE ? NO_NODE : match(on, parent, name, name_bytes);
-    return true;
+    return at + 2;
+}
+
+/* Closes what ends here, up to and with the comma before the next value; NULL = failed. */
+static inline const uint32_t *close_up(walk *on, const uint32_t *at, const uint32_t *end)
+{
+    while (on->depth > 0 && at < end) {
+        const uint32_t position = *at++;
+        const uint8_t byte = on->bytes[position];
+        if (byte == ',') {
+            return at;
+        }
+        if (byte != (on->frames[on->depth - 1].is_array ? ']' : '}')) {
+            (void)fail(on, MR_JSON_SYNTAX);
+            return NULL;
+        }
+        close_container(on, position);
+    }
+    if (on->depth > 0) {
+        (void)fail(on, MR_JSON_SYNTAX);
+        return NULL;
+    }
+    return at;
 }
 
 static bool take_escaped_key(walk *on, uint32_t parent, const uint8_t *name, uint32_t name_bytes,
@@ -374,18 +368,6 @@ static bool take_escaped_key(walk *on, uint32_t parent, const uint8_t *name, uin
     return true;
 }
 
-static bool take_value(walk *on, uint32_t position, uint32_t child, uint32_t element, expect *next)
-{
-    const uint8_t byte = on->bytes[position];
-
-    if (byte == '{' || byte == '[') {
-        *next = byte == '[' ? EXPECT_VALUE_OR_END : EXPECT_KEY_OR_END;
-        return open_container(on, position, child, element);
-    }
-    *next = EXPECT_NEXT;
-    return take_scalar(on, position, child, element);
-}
-
 static bool open_container(walk *on, uint32_t position, uint32_t child, uint32_t element)
 {
     if (on->depth == MR_JSON_DEPTH_MAX) {
@@ -396,7 +378,7 @@ static bool open_container(walk *on, uint32_t position, uint32_t child, uint32_t
     return true;
 }
 
-static void close_container(walk *on, uint32_t position, expect *next)
+static void close_container(walk *on, uint32_t position)
 {
     const frame *closed = &on->frames[--on->depth];
 
@@ -406,12 +388,12 @@ static void close_container(walk *on, uint32_t position, expect *next)
                                      .size_bytes = position + 1 - closed->start};
         store(on, closed->node, closed->value, &value);
     }
-    *next = on->depth == 0 ? EXPECT_NOTHING : EXPECT_NEXT;
 }
 
-static bool take_scalar(walk *on, uint32_t position, uint32_t child, uint32_t element)
+static inline bool take_scalar(walk *on, uint32_t position, uint32_t next, uint32_t child,
+                               uint32_t element)
 {
-    const uint32_t end = scalar_end(on, position);
+    const uint32_t end = scalar_end(on, position, next);
     const uint8_t *token = on->bytes + position;
     const uint32_t token_bytes = end - position;
     const bool is_wanted =
@@ -484,9 +466,10 @@ static uint32_t match(walk *on, uint32_t parent, const uint8_t *name, uint32_t n
     const uint32_t first = nodes[parent].likely;
     uint32_t child = first;
 
-    if (first == NO_NODE) {
-        return NO_NODE;
+    if (((nodes[parent].sizes >> (name_bytes % 64)) & 1) == 0) {
+        return NO_NODE; /* So has a node without children. */
     }
+    MR_ASSERT(first != NO_NODE);
     do {
         if (nodes[child].name_bytes == name_bytes &&
             memcmp(nodes[child].name, name, name_bytes) == 0) {

@@ -123,6 +123,12 @@ mr_table *mr_task_table(mr_task *task, uint32_t index)
     return task->tables[index];
 }
 
+bool mr_task_wants_old(const mr_task *task, uint32_t output)
+{
+    MR_ASSERT(output < task->node->output_count);
+    return task->node->outputs[output].wants_old;
+}
+
 uint32_t mr_task_partition(const mr_task *task)
 {
     return task->lane->partition;

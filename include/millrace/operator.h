@@ -16,6 +16,7 @@
 #include <millrace/row_error.h>
 #include <millrace/status.h>
 #include <millrace/store.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct mr_task mr_task;   /* (sub-topology, partition); engine/runtime */
@@ -63,6 +64,9 @@ mr_diag *mr_task_diag(mr_task *task);
 
 /* The node's tables in order of declaration in plan(). */
 mr_table *mr_task_table(mr_task *task, uint32_t index);
+
+/* Upsert streams: whether something behind this output reads the OLD half of a change. */
+bool mr_task_wants_old(const mr_task *task, uint32_t output);
 
 /* The partition number of the task. */
 uint32_t mr_task_partition(const mr_task *task);

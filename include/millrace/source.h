@@ -137,6 +137,12 @@ typedef struct mr_fetch { /* Records of one partition in offset order, at most a
  */
 mr_fetch *mr_task_next_fetch(mr_task *task);
 
+/*
+ * Counts records whose key does not belong on their partition. `offset`: the first such one, for
+ * the log, or -1 when one was logged before.
+ */
+void mr_task_misplaced(mr_task *task, uint32_t count, int64_t offset);
+
 /* How many rows a source may put into one batch now (1 to MR_BATCH_ROWS_MAX; less after an
  * overflow), and how many payload bytes. */
 uint32_t mr_task_rows_max(const mr_task *task);

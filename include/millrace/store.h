@@ -60,6 +60,9 @@ typedef struct mr_scan { /* The caller's; zeroed but for bucket and rows. */
 /* The seed under which mr_keys.hashes must be made (XXH3-64), and records are found. */
 uint64_t mr_table_seed(const mr_table *table);
 
+/* The largest value of a record, in bytes (`state.value_max`). */
+uint32_t mr_table_value_max(const mr_table *table);
+
 /* Probes and pins the keys of a batch until process returns NEXT. NEXT or WAIT. */
 MR_MUST_USE mr_step mr_table_prefetch(mr_table *table, const mr_keys *keys);
 

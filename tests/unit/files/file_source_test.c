@@ -190,7 +190,7 @@ static void test_lines_that_are_too_long(void **state)
     static char bytes[1 << 20];
 
     (void)state;
-    for (uint32_t size = 9; size <= 700000; size = size < 12 ? size + 1 : size * 9) {
+    for (uint32_t size = 9; size <= 800000; size = size < 12 ? size + 1 : size * 9) {
         for (uint32_t with_newline = 0; with_newline < 2; with_newline++) {
             source self;
             char text[OUTPUT_MAX] = "";

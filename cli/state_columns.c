@@ -1,0 +1,104 @@
+/*
+ * state_columns.c - prints a stored record as the columns its topology gives it.
+ *
+ * The plan says which step a table belongs to; a grouping step's record is turned into its result
+ * row by the same code that sends it (mr_fold_emit), so that what is printed is what a reader of
+ * the sink would see. Thread: control.
+ */
+#include "cli/state_dump.h"
+#include "engine/base/arena.h"
+#include "engine/base/assert.h"
+#include "engine/batch/batch.h"
+#include "engine/expr/expr.h"
+#include "io/format/format.h"
+#include <inttypes.h>
+#include <millrace/operator.h>
+
+enum { ROW_BYTES_MAX = 4 << 20, ARENA_BYTES_MAX = 64 << 20 };
+
+typedef struct table_columns { /* One table of the plan. */
+    mr_fold_scratch *scratch;
+    mr_batch *batch;
+} table_columns;
+
+struct mr_state_columns {
+    mr_arena *arena;
+    table_columns *tables; /* By table number. */
+    uint32_t table_count;
+    uint8_t *text;
+};
+
+static const mr_fold *fold_of(const mr_plan_node *node);
+
+mr_state_columns *mr_state_columns_create(const mr_plan *plan)
+{
+    mr_arena *arena = mr_arena_create(mr_memory_system(), ARENA_BYTES_MAX, "columns");
+    mr_state_columns *columns = arena != NULL ? mr_arena_take(arena, sizeof(*columns)) : NULL;
+    bool ok = columns != NULL;
+    if (ok) {
+        columns->arena = arena;
+        columns->table_count = plan->table_count;
+        columns->tables = mr_arena_take_array(arena, plan->table_count + 1, sizeof(table_columns));
+        columns->text = mr_arena_take(arena, ROW_BYTES_MAX);
+        ok = columns->tables != NULL && columns->text != NULL;
+    }
+    for (uint32_t i = 0; ok && i < plan->node_count; i++) {
+        const mr_fold *fold = fold_of(&plan->nodes[i]);
+        if (fold == NULL || plan->nodes[i].table_count != 1) {
+            continue;
+        }
+        table_columns *table = &columns->tables[plan->nodes[i].tables[0].table];
+        mr_batch_pool *pool =
+            mr_batch_pool_create(arena, mr_fold_schema(fold), 1, ROW_BYTES_MAX, false);
+        table->scratch = mr_fold_scratch_create(fold, arena);
+        table->batch = pool != NULL ? mr_batch_take(pool) : NULL;
+        ok = table->scratch != NULL && table->batch != NULL;
+    }
+    if (!ok) {
+        mr_arena_destroy(arena);
+        return NULL;
+    }
+    return columns;
+}
+
+void mr_state_columns_destroy(mr_state_columns *columns)
+{
+    if (columns != NULL) {
+        mr_arena_destroy(columns->arena);
+    }
+}
+
+uint32_t mr_state_columns_text(mr_state_columns *columns, uint32_t table_number,
+                               const mr_table_row *row, const uint8_t **text)
+{
+    const mr_row_error *errors = NULL;
+    if (columns == NULL || table_number >= columns->table_count ||
+        columns->tables[table_number].batch == NULL) {
+        return 0;
+    }
+    const table_columns *table = &columns->tables[table_number];
+    mr_batch_clear(table->batch);
+    if (!mr_fold_emit(table->scratch, row->key, row->value.bytes, table->batch, 0) ||
+        mr_fold_finish(table->scratch, table->batch, 1, &errors) != MR_OK) {
+        return 0;
+    }
+    mr_batch_set_rows(table->batch, 1);
+    *text = columns->text;
+    return mr_row_json(table->batch, 0, columns->text, ROW_BYTES_MAX);
+}
+
+/* The aggregates of a grouping step, found through its option table. */
+static const mr_fold *fold_of(const mr_plan_node *node)
+{
+    if (node->kind != MR_NODE_STEP) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < node->op->option_count; i++) {
+        const mr_option *option = &node->op->options[i];
+        if (option->kind == MR_OPTION_FOLD) {
+            const void *at = (const uint8_t *)node->spec + option->offset;
+            return *(const mr_fold *const *)at;
+        }
+    }
+    return NULL;
+}

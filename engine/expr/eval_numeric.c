@@ -1,0 +1,152 @@
+/*
+ * eval_numeric.c - arithmetic on numeric: 128-bit integers with the scale in the type. Kernels walk
+ * the rows that act; a value beyond 38 digits, or beyond the result's precision, is 22003.
+ */
+#include "engine/base/decimal.h"
+#include "engine/expr/expr_private.h"
+
+__extension__ typedef unsigned __int128 wide;
+
+typedef mr_row_error (*binary)(const mr_program_step *step, mr_int128 a, mr_int128 b,
+                               mr_int128 *out);
+
+static void run_binary(mr_frame *frame, const mr_program_step *step, binary operation)
+{
+    const mr_int128 *a = frame->registers[step->a].column.as.numerics;
+    const mr_int128 *b = frame->registers[step->b].column.as.numerics;
+    mr_int128 *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, true);
+    mr_frame_live(frame, step, true, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        const mr_row_error error = operation(step, a[row], b[row], &out[row]);
+        if (error != MR_ROW_OK) {
+            mr_frame_fail_row(frame, row, error);
+        }
+    }
+}
+
+/* Both at the scale of the result, which is the larger of theirs: nothing is rounded. */
+static bool align(const mr_program_step *step, mr_int128 *a, mr_int128 *b)
+{
+    return (step->scale_a == step->scale ||
+            mr_decimal_rescale(*a, step->scale_a, step->scale, a)) &&
+           (step->scale_b == step->scale || mr_decimal_rescale(*b, step->scale_b, step->scale, b));
+}
+
+static mr_row_error add(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    return align(step, &a, &b) && mr_decimal_add(a, b, out) ? MR_ROW_OK : MR_ROW_22003;
+}
+
+static mr_row_error subtract(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    return align(step, &a, &b) && mr_decimal_subtract(a, b, out) ? MR_ROW_OK : MR_ROW_22003;
+}
+
+static mr_row_error multiply(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    (void)step;
+    return mr_decimal_multiply(a, b, out) ? MR_ROW_OK : MR_ROW_22003;
+}
+
+static mr_row_error divide(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    if (b == 0) {
+        return MR_ROW_22012;
+    }
+    return mr_decimal_divide(a, step->scale_a, b, step->scale_b, step->scale, out) ? MR_ROW_OK
+                                                                                   : MR_ROW_22003;
+}
+
+static wide magnitude(mr_int128 value)
+{
+    return value < 0 ? 0 - (wide)value : (wide)value;
+}
+
+/* (a 10^digits) mod b for a dividend that does not fit when scaled: a digit at a time, each by
+ * additions that stay below 2 x 10^38. */
+static wide scaled_modulo(wide a, uint32_t digits, wide b)
+{
+    wide rest = a % b;
+
+    for (uint32_t i = 0; i < digits; i++) {
+        wide sum = 0;
+        for (uint32_t k = 0; k < 10; k++) {
+            sum += rest;
+            sum = sum >= b ? sum - b : sum;
+        }
+        rest = sum;
+    }
+    return rest;
+}
+
+static mr_row_error modulo(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    mr_int128 divisor = b;
+
+    if (b == 0) {
+        return MR_ROW_22012;
+    }
+    if (!mr_decimal_rescale(b, step->scale_b, step->scale, &divisor)) {
+        *out = a; /* The divisor is larger than any dividend, which is at the result's scale. */
+        return MR_ROW_OK;
+    }
+    const wide rest =
+        scaled_modulo(magnitude(a), (uint32_t)(step->scale - step->scale_a), magnitude(divisor));
+    *out = a < 0 ? -(mr_int128)rest : (mr_int128)rest;
+    return MR_ROW_OK;
+}
+
+void mr_run_add_numeric(mr_frame *frame, const mr_program_step *step)
+{
+    run_binary(frame, step, add);
+}
+
+void mr_run_subtract_numeric(mr_frame *frame, const mr_program_step *step)
+{
+    run_binary(frame, step, subtract);
+}
+
+void mr_run_multiply_numeric(mr_frame *frame, const mr_program_step *step)
+{
+    run_binary(frame, step, multiply);
+}
+
+void mr_run_divide_numeric(mr_frame *frame, const mr_program_step *step)
+{
+    run_binary(frame, step, divide);
+}
+
+void mr_run_modulo_numeric(mr_frame *frame, const mr_program_step *step)
+{
+    run_binary(frame, step, modulo);
+}
+
+/* The range of numeric is symmetric: neither sign nor magnitude can overflow. */
+void mr_run_negate_numeric(mr_frame *frame, const mr_program_step *step)
+{
+    const mr_int128 *a = frame->registers[step->a].column.as.numerics;
+    mr_int128 *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, false);
+    mr_frame_live(frame, step, false, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        out[row] = -a[row];
+    }
+}
+
+void mr_run_abs_numeric(mr_frame *frame, const mr_program_step *step)
+{
+    const mr_int128 *a = frame->registers[step->a].column.as.numerics;
+    mr_int128 *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, false);
+    mr_frame_live(frame, step, false, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        out[row] = a[row] < 0 ? -a[row] : a[row];
+    }
+}

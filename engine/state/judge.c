@@ -1,0 +1,246 @@
+/*
+ * judge.c - Kafka's word of each task against the log's: the recovery table of FORMAT.md.
+ *
+ * E, the epoch to roll to, is the newest that some point matches exactly; a point that matches
+ * nothing never raises it, as a task that moved may carry another store's numbers. Then every task
+ * must stand exactly where its newest entry at or below E says, because one transaction commits
+ * all of its tasks or none. Whatever does not fit is refused by name, with both sides printed.
+ */
+#include "engine/state/state_private.h"
+#include <stdio.h>
+
+typedef struct finding { /* One task. */
+    const mr_task_point *point;
+    const mr_history *history; /* NULL: the log does not know the task. */
+    uint32_t exact;            /* Index of the moment that equals the point; UINT32_MAX = none. */
+    uint32_t same_epoch;       /* Of the one with the point's epoch. */
+} finding;
+
+static void find(const mr_state *state, const mr_task_point *point, finding *found);
+static bool is_same(const mr_task_point *a, const mr_task_point *b);
+static mr_verdict judge_one(const mr_state *state, const mr_judgement *judgement,
+                            const finding *found, bool beyond);
+static mr_verdict judge_uncommitted(const mr_state *state, const mr_judgement *judgement,
+                                    const finding *found);
+static bool offsets_agree(const mr_judgement *judgement, const finding *found);
+static mr_status refuse(const mr_state *state, const mr_judgement *judgement, const finding *found,
+                        mr_verdict verdict, mr_diag *diag);
+static const mr_task_point *newest(const finding *found);
+static const char *name_of(mr_verdict verdict);
+static const char *remedy_of(mr_verdict verdict);
+
+mr_status mr_judge(mr_state *state, mr_judgement *judgement, bool beyond, mr_diag *diag)
+{
+    mr_status status = MR_OK;
+    finding found;
+
+    judgement->epoch = 0;
+    for (uint32_t i = 0; i < judgement->point_count; i++) {
+        find(state, &judgement->points[i], &found);
+        if (found.exact != UINT32_MAX && found.point->epoch > judgement->epoch) {
+            judgement->epoch = found.point->epoch;
+        }
+    }
+    for (uint32_t i = 0; i < judgement->point_count; i++) {
+        find(state, &judgement->points[i], &found);
+        const mr_verdict verdict = judge_one(state, judgement, &found, beyond);
+        judgement->points[i].verdict = verdict;
+        if (verdict != MR_VERDICT_NORMAL && verdict != MR_VERDICT_GENESIS && status == MR_OK) {
+            status = refuse(state, judgement, &found, verdict, diag);
+        }
+    }
+    return status;
+}
+
+bool mr_judge_is_beyond(const mr_state *state, const mr_judgement *judgement)
+{
+    for (uint32_t i = 0; i < judgement->point_count; i++) {
+        if (judgement->points[i].verdict == MR_VERDICT_BEHIND &&
+            judgement->points[i].epoch > state->log.end.epoch) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Helpers ---- */
+
+static void find(const mr_state *state, const mr_task_point *point, finding *found)
+{
+    *found = (finding){.point = point,
+                       .history = mr_log_history(&state->log, point->task),
+                       .exact = UINT32_MAX,
+                       .same_epoch = UINT32_MAX};
+    if (point->epoch == 0 || found->history == NULL) {
+        return;
+    }
+    for (uint32_t i = found->history->moment_count; i > 0; i--) {
+        const mr_task_point *stored = &mr_history_at(found->history, i - 1)->point;
+        if (stored->epoch == point->epoch) {
+            found->same_epoch = i - 1;
+            if (is_same(stored, point)) {
+                found->exact = i - 1;
+            }
+            return;
+        }
+    }
+}
+
+static bool is_same(const mr_task_point *a, const mr_task_point *b)
+{
+    return a->lineage == b->lineage && a->epoch == b->epoch && a->incarnation == b->incarnation &&
+           a->digest == b->digest;
+}
+
+/* In the order of the table: inconsistent, Kafka went back, then from the top. */
+static mr_verdict judge_one(const mr_state *state, const mr_judgement *judgement,
+                            const finding *found, bool beyond)
+{
+    const mr_task_point *point = found->point;
+    const uint64_t decided =
+        judgement->epoch > state->log.end.acked ? judgement->epoch : state->log.end.acked;
+
+    if (point->epoch == 0) {
+        return judge_uncommitted(state, judgement, found);
+    }
+    if (found->exact != UINT32_MAX && !offsets_agree(judgement, found)) {
+        return MR_VERDICT_DISAGREE;
+    }
+    const uint32_t count = found->history == NULL ? 0 : found->history->moment_count;
+    for (uint32_t i = 0; i < count; i++) {
+        const mr_task_point *stored = &mr_history_at(found->history, i)->point;
+        if (stored->epoch > point->epoch && stored->epoch <= decided &&
+            stored->lineage == point->lineage) {
+            return MR_VERDICT_REGRESSION;
+        }
+    }
+    if (found->exact != UINT32_MAX) {
+        return MR_VERDICT_NORMAL;
+    }
+    if (found->same_epoch == UINT32_MAX && (count == 0 || point->epoch > state->log.end.epoch)) {
+        return beyond ? MR_VERDICT_DAMAGED : MR_VERDICT_BEHIND;
+    }
+    return MR_VERDICT_FOREIGN;
+}
+
+/* No commit: a beginning, if all the log has is a beginning nobody decided. */
+static mr_verdict judge_uncommitted(const mr_state *state, const mr_judgement *judgement,
+                                    const finding *found)
+{
+    const uint64_t decided =
+        judgement->epoch > state->log.end.acked ? judgement->epoch : state->log.end.acked;
+
+    if (found->history == NULL || found->history->moment_count == 0) {
+        return MR_VERDICT_GENESIS;
+    }
+    return mr_history_at(found->history, 0)->point.epoch <= decided ? MR_VERDICT_OFFSETS_MISSING
+                                                                    : MR_VERDICT_GENESIS;
+}
+
+/* Every input the moment lists was committed at exactly its `to`, and no other. */
+static bool offsets_agree(const mr_judgement *judgement, const finding *found)
+{
+    const mr_delta_offset *stored = mr_history_offsets(found->history, found->exact);
+    const uint32_t count = mr_history_at(found->history, found->exact)->offset_count;
+    uint32_t matched = 0;
+
+    for (uint32_t i = 0; i < judgement->offset_count; i++) {
+        const mr_input_offset *offset = &judgement->offsets[i];
+        if (offset->task != found->point->task) {
+            continue;
+        }
+        uint32_t at = 0;
+        while (at < count &&
+               (stored[at].input != offset->input || stored[at].partition != offset->partition)) {
+            at++;
+        }
+        if (at == count || stored[at].to != offset->to) {
+            return false;
+        }
+        matched++;
+    }
+    return matched == count;
+}
+
+static mr_status refuse(const mr_state *state, const mr_judgement *judgement, const finding *found,
+                        mr_verdict verdict, mr_diag *diag)
+{
+    const mr_task_point *point = found->point;
+    const mr_task_point *stored = newest(found);
+    char kafka[160];
+    char local[200];
+
+    if (found->same_epoch != UINT32_MAX) {
+        stored = &mr_history_at(found->history, found->same_epoch)->point;
+    }
+    if (point->epoch == 0) {
+        (void)snprintf(kafka, sizeof(kafka), "nothing committed");
+    } else {
+        (void)snprintf(kafka, sizeof(kafka),
+                       "epoch %llu (lineage %016llx, incarnation %016llx, digest %016llx)",
+                       (unsigned long long)point->epoch, (unsigned long long)point->lineage,
+                       (unsigned long long)point->incarnation, (unsigned long long)point->digest);
+    }
+    if (stored == NULL) {
+        (void)snprintf(local, sizeof(local), "nothing of this task, newest epoch %llu",
+                       (unsigned long long)state->log.end.epoch);
+    } else {
+        (void)snprintf(
+            local, sizeof(local),
+            "epoch %llu (lineage %016llx, incarnation %016llx, digest %016llx), acked %llu",
+            (unsigned long long)stored->epoch, (unsigned long long)stored->lineage,
+            (unsigned long long)stored->incarnation, (unsigned long long)stored->digest,
+            (unsigned long long)(judgement->epoch > state->log.end.acked ? judgement->epoch
+                                                                         : state->log.end.acked));
+    }
+    return mr_diag_set(diag, MR_ERR_REFUSED, 0,
+                       "%s: %s/shard-%u, task %u: Kafka has %s, the state has %s; %s",
+                       name_of(verdict), state->ring == NULL ? "(memory)" : state->volume.directory,
+                       state->options.shard, point->task, kafka, local, remedy_of(verdict));
+}
+
+static const mr_task_point *newest(const finding *found)
+{
+    return found->history == NULL || found->history->moment_count == 0
+               ? NULL
+               : &mr_history_at(found->history, found->history->moment_count - 1)->point;
+}
+
+static const char *name_of(mr_verdict verdict)
+{
+    static const char *const names[] = {
+        [MR_VERDICT_NORMAL] = "normal",
+        [MR_VERDICT_GENESIS] = "genesis",
+        [MR_VERDICT_BEHIND] = "E_STATE_BEHIND",
+        [MR_VERDICT_DAMAGED] = "E_STATE_DAMAGED",
+        [MR_VERDICT_FOREIGN] = "E_STATE_FOREIGN",
+        [MR_VERDICT_REGRESSION] = "E_OFFSET_REGRESSION",
+        [MR_VERDICT_OFFSETS_MISSING] = "E_OFFSETS_MISSING",
+        [MR_VERDICT_DISAGREE] = "E_RECORD_DISAGREE",
+    };
+
+    MR_ASSERT((size_t)verdict < MR_LENGTH(names));
+    return names[verdict];
+}
+
+static const char *remedy_of(mr_verdict verdict)
+{
+    switch (verdict) {
+    case MR_VERDICT_BEHIND:
+        return "the directory is older than what was committed, or empty: put the right one back";
+    case MR_VERDICT_DAMAGED:
+        return "the log is damaged before epochs it still holds: restore the directory from a copy";
+    case MR_VERDICT_FOREIGN:
+        return "this directory belongs to another run of the application: put the right one back";
+    case MR_VERDICT_REGRESSION:
+        return "the committed offsets went back behind results that were committed; restore them";
+    case MR_VERDICT_OFFSETS_MISSING:
+        return "the committed offsets are gone; restore them, or use another app name or directory";
+    case MR_VERDICT_DISAGREE:
+        return "the committed offsets are not those of this epoch; restore them";
+    case MR_VERDICT_NORMAL:
+    case MR_VERDICT_GENESIS:
+        break;
+    }
+    return "";
+}

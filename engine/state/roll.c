@@ -1,0 +1,265 @@
+/*
+ * roll.c - puts the store at exactly the epoch Kafka committed: one path for start, abort, unknown
+ * outcome and failure alike.
+ *
+ * If memory is intact and the log's end is known, what is open and perhaps what is undecided is
+ * taken back by undo; otherwise the log is read and replayed. Both give the same digest. Killed at
+ * any point and run again, it gives the same result, as nothing is written here: the dead epochs
+ * are cut by the claim that the runtime seals next.
+ */
+#include "engine/base/crash.h"
+#include "engine/state/state_private.h"
+#include <stdio.h>
+
+typedef struct replay {
+    mr_state *state;
+    uint64_t epoch; /* Up to here. */
+    const mr_delta_header *header;
+    mr_table *table; /* Of the last section. */
+    uint32_t task_number, table_number;
+    bool no_memory;
+} replay;
+
+static mr_status judge(mr_state *state, mr_judgement *judgement, mr_diag *diag);
+static void undo_to(mr_state *state, uint64_t epoch);
+static mr_status visit(mr_state *state, void *context, const mr_delta_view *delta, mr_diag *diag);
+static bool load(void *context, const mr_section *section, mr_view key, mr_view value,
+                 bool is_tombstone);
+static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t incarnation);
+static uint64_t number_after(const mr_state *state, const mr_judgement *judgement);
+static mr_status judge_unwritten(const mr_state *state, mr_judgement *judgement, mr_diag *diag);
+static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag *diag);
+
+mr_status mr_state_roll(mr_state *state, uint64_t incarnation, mr_task_point *points,
+                        uint32_t point_count, const mr_input_offset *offsets, uint32_t offset_count,
+                        mr_diag *diag)
+{
+    mr_judgement judgement = {.points = points,
+                              .point_count = point_count,
+                              .offsets = offsets,
+                              .offset_count = offset_count};
+    mr_status status = MR_OK;
+
+    MR_ASSERT(point_count == 0 || points != NULL);
+    state->is_rolled = false;
+    if (mr_state_is_durable(state)) {
+        mr_wal_settle(state);
+        status = roll_durable(state, &judgement, diag);
+    } else {
+        status = judge_unwritten(state, &judgement, diag);
+        if (status == MR_OK) {
+            undo_to(state, judgement.epoch);
+        }
+    }
+    if (status == MR_OK) {
+        settle_at(state, &judgement, incarnation);
+    }
+    return status;
+}
+
+mr_status mr_state_replay(mr_state *state, uint64_t epoch, mr_diag *diag)
+{
+    replay context = {.state = state, .epoch = epoch};
+    mr_log_end end;
+
+    state->memory_intact = false;
+    if (!mr_state_empty(state)) {
+        return mr_state_full(state, diag);
+    }
+    mr_status status = mr_scan_chain(state, visit, &context, &end, diag);
+    if (status == MR_OK && end.epoch < epoch) {
+        status =
+            mr_diag_set(diag, MR_ERR_CORRUPT, 0,
+                        "E_STATE_DAMAGED: %s/shard-%u.wal: epoch %llu could be read once, but "
+                        "not again; check the disk",
+                        state->volume.directory, state->options.shard, (unsigned long long)epoch);
+    }
+    return status;
+}
+
+/* ---- Helpers ---- */
+
+static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag *diag)
+{
+    bool from_disk = state->log_doubtful || !state->memory_intact;
+    mr_status status = MR_OK;
+
+    if (state->log_doubtful || !state->is_scanned) {
+        status = mr_log_read(state, diag);
+    }
+    if (status == MR_OK) {
+        status = judge(state, judgement, diag);
+    }
+    if (status == MR_ERR_REFUSED && !from_disk) { /* Only what lies on the disk may refuse. */
+        from_disk = true;
+        status = mr_log_read(state, diag);
+        if (status == MR_OK) {
+            status = judge(state, judgement, diag);
+        }
+    }
+    if (status == MR_OK) {
+        status = mr_state_prepare_memory(state, diag);
+    }
+    if (status == MR_OK && !state->is_tail_safe) {
+        status = mr_wal_rewrite_last(state, diag);
+    }
+    if (status != MR_OK) {
+        return status;
+    }
+    if (from_disk || judgement->epoch < state->acked) {
+        return mr_state_replay(state, judgement->epoch, diag);
+    }
+    undo_to(state, judgement->epoch);
+    return MR_OK;
+}
+
+/* Judges; where a point is newer than the log, looks whether the log goes on behind damage. */
+static mr_status judge(mr_state *state, mr_judgement *judgement, mr_diag *diag)
+{
+    mr_status status = mr_judge(state, judgement, false, diag);
+
+    if (status == MR_ERR_REFUSED && mr_state_is_durable(state) &&
+        mr_judge_is_beyond(state, judgement)) {
+        mr_diag ignored;
+        uint64_t epoch = 0;
+        uint64_t position = 0;
+        if (mr_scan_beyond(state, &epoch, &position, &ignored) == MR_OK && epoch != 0) {
+            status = mr_judge(state, judgement, true, diag);
+        }
+    }
+    return status;
+}
+
+/* The open epoch is taken back, the undecided one too unless it is the epoch asked for. */
+static void undo_to(mr_state *state, uint64_t epoch)
+{
+    const uint32_t undecided = 1 - state->open;
+
+    mr_undo_rollback(state, state->open);
+    if (state->epochs[undecided].number != 0) {
+        if (state->epochs[undecided].number <= epoch) {
+            mr_undo_sweep(state, undecided);
+        } else {
+            mr_undo_rollback(state, undecided);
+        }
+    }
+    mr_undo_release(state, state->open);
+    mr_undo_release(state, undecided);
+}
+
+static mr_status visit(mr_state *state, void *context, const mr_delta_view *delta, mr_diag *diag)
+{
+    replay *replaying = context;
+
+    if (delta->header->epoch > replaying->epoch ||
+        mr_log_is_dead(&state->log, delta->header->epoch)) {
+        return MR_OK;
+    }
+    mr_crash_pass(MR_K12);
+    replaying->header = delta->header;
+    replaying->table = NULL;
+    if (!mr_delta_walk(delta, load, replaying)) {
+        if (replaying->no_memory) {
+            return mr_state_full(state, diag);
+        }
+        return mr_diag_set(diag, MR_ERR_CORRUPT, 0,
+                           "E_STATE_DAMAGED: %s/shard-%u.wal: epoch %llu holds an impossible "
+                           "section; restore the directory from a copy",
+                           state->volume.directory, state->options.shard,
+                           (unsigned long long)delta->header->epoch);
+    }
+    return MR_OK;
+}
+
+static bool load(void *context, const mr_section *section, mr_view key, mr_view value,
+                 bool is_tombstone)
+{
+    replay *replaying = context;
+
+    if (replaying->table == NULL || replaying->task_number != section->task ||
+        replaying->table_number != section->table) {
+        replaying->table = mr_state_find_table(replaying->state, section->task, section->table);
+        replaying->task_number = section->task;
+        replaying->table_number = section->table;
+    }
+    if (replaying->table == NULL) {
+        return true; /* Not assigned to us, or no longer in the topology: stays in the log. */
+    }
+    if (!mr_table_load(replaying->table, key.bytes, key.size_bytes, value.bytes, value.size_bytes,
+                       is_tombstone)) {
+        replaying->no_memory = true;
+        return false;
+    }
+    return true;
+}
+
+/* Everything decided: E is what the next epoch follows. */
+static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t incarnation)
+{
+    const uint64_t number = number_after(state, judgement);
+
+    mr_log_cut(&state->log, judgement->epoch);
+    for (uint32_t i = 0; i < judgement->point_count; i++) {
+        mr_task_point *point = &judgement->points[i];
+        const uint32_t index = mr_state_task_index(state, point->task);
+        const mr_history *history = mr_log_history(&state->log, point->task);
+        MR_ASSERT(index != UINT32_MAX);
+        state->lineages[index] = point->lineage;
+        state->watermarks[index] = INT64_MIN;
+        if (history != NULL && history->moment_count > 0) {
+            state->watermarks[index] =
+                mr_history_at(history, history->moment_count - 1)->point.watermark_us;
+        }
+        point->watermark_us = state->watermarks[index];
+    }
+    state->incarnation = incarnation;
+    state->follows = state->acked = judgement->epoch;
+    state->flight.phase = MR_FLIGHT_NONE;
+    state->flight_is_full = false;
+    state->memory_intact = true;
+    state->generation++;
+    state->epochs[0] = state->epochs[1] = (mr_epoch){.number = 0};
+    state->is_rolled = true;
+    mr_state_open_epoch(state, number);
+}
+
+static uint64_t number_after(const mr_state *state, const mr_judgement *judgement)
+{
+    uint64_t largest = state->log.end.epoch_max;
+
+    for (uint32_t i = 0; i < judgement->point_count; i++) {
+        largest = judgement->points[i].epoch > largest ? judgement->points[i].epoch : largest;
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        largest = state->epochs[i].number > largest ? state->epochs[i].number : largest;
+    }
+    largest = state->number_max > largest ? state->number_max : largest;
+    return largest + 1;
+}
+
+/*
+ * Without tables there is nothing to restore, the points only tell the numbers. A volatile store
+ * can go back by its undo, no further.
+ */
+static mr_status judge_unwritten(const mr_state *state, mr_judgement *judgement, mr_diag *diag)
+{
+    const uint64_t undecided = state->epochs[1 - state->open].number;
+
+    for (uint32_t i = 0; i < judgement->point_count; i++) {
+        mr_task_point *point = &judgement->points[i];
+        point->verdict = point->epoch == 0 ? MR_VERDICT_GENESIS : MR_VERDICT_NORMAL;
+        judgement->epoch = point->epoch > judgement->epoch ? point->epoch : judgement->epoch;
+    }
+    if (state->table_count == 0 || judgement->epoch == state->acked ||
+        judgement->epoch == undecided) {
+        return MR_OK;
+    }
+    for (uint32_t i = 0; i < judgement->point_count; i++) {
+        judgement->points[i].verdict = MR_VERDICT_BEHIND;
+    }
+    return mr_diag_set(diag, MR_ERR_REFUSED, 0,
+                       "E_STATE_BEHIND: shard %u keeps its state in memory only and stands at "
+                       "epoch %llu; it cannot be put at epoch %llu",
+                       state->options.shard, (unsigned long long)state->acked,
+                       (unsigned long long)judgement->epoch);
+}

@@ -1,0 +1,39 @@
+"""kill -9 at every point of an epoch, on a topology without state: nothing lost, nothing twice."""
+# CTEST: TIMEOUT=240
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from tests.fault import crash_points
+from tests.support import harness
+
+
+def test_K0_polled(t):
+    crash_points.crash_twice(t, "echo", "K0")
+
+
+def test_K1_in_the_middle_of_a_batch(t):
+    crash_points.crash_twice(t, "echo", "K1")
+
+
+def test_K2_outputs_enqueued(t):
+    crash_points.crash_twice(t, "echo", "K2")
+
+
+def test_K3_deliveries_acked(t):
+    crash_points.crash_twice(t, "echo", "K3")
+
+
+def test_K7_offsets_accepted(t):
+    crash_points.crash_twice(t, "echo", "K7")
+
+
+def test_K8_end_of_transaction_sent(t):
+    crash_points.crash_twice(t, "echo", "K8")
+
+
+def test_K9_end_of_transaction_acked(t):
+    crash_points.crash_twice(t, "echo", "K9")
+
+
+harness.main(globals())

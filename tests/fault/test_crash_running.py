@@ -1,0 +1,57 @@
+"""kill -9 at every point of an epoch, on a running aggregate: outputs, offsets and state agree."""
+# CTEST: TIMEOUT=240
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from tests.fault import crash_points, scenario
+from tests.support import harness
+
+
+def test_K0_polled(t):
+    crash_points.crash_twice(t, "running", "K0")
+
+
+def test_K1_in_the_middle_of_a_batch(t):
+    crash_points.crash_twice(t, "running", "K1")
+
+
+def test_K2_outputs_enqueued(t):
+    crash_points.crash_twice(t, "running", "K2")
+
+
+def test_K3_deliveries_acked(t):
+    crash_points.crash_twice(t, "running", "K3")
+
+
+def test_K4_prepare_half_written(t):
+    crash_points.crash_twice(t, "running", "K4")
+
+
+def test_K6_prepared(t):
+    crash_points.crash_twice(t, "running", "K6")
+
+
+def test_K7_offsets_accepted(t):
+    crash_points.crash_twice(t, "running", "K7")
+
+
+def test_K8_end_of_transaction_sent(t):
+    crash_points.crash_twice(t, "running", "K8")
+
+
+def test_K9_end_of_transaction_acked(t):
+    crash_points.crash_twice(t, "running", "K9")
+
+
+def test_K12_claim_after_a_kill_at_K9(t):
+    """Three more kills in the recovery itself change nothing."""
+    run = scenario.Scenario(t, "running")
+    run.feed(scenario.RECORDS)
+    run.crash("K9", 6)
+    for _ in range(3):
+        assert run.crash("K12C", 1) == 0, "a recovery that died in its claim committed input"
+    run.finish()
+
+
+harness.main(globals())

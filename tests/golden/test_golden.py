@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Every diagnostic and every explained plan, byte for byte.
+
+  bad/NAME.yaml      is wrong in one or many ways; `millrace check` of it must end with status 78 (or
+                     0 where it has warnings only) and print exactly bad/NAME.expected
+  explain/NAME.expected   is what `millrace explain topologies/NAME.yaml` prints
+  codes.expected     every diagnostic that a file in bad/ shows, with its long text
+
+`--update` writes the expected files anew; the difference is then read before it is committed.
+No service is needed. The environment is empty, so defaults of ${VAR:-...} are seen.
+"""
+
+import difflib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+BUILD_DIR = pathlib.Path(os.environ.get("MR_BUILD_DIR") or ROOT / "build" / "dev")
+MILLRACE = BUILD_DIR / "millrace"
+BAD_FILES_MIN = 30
+
+EXIT_OK = 0
+EXIT_CONFIG = 78
+
+
+def millrace(*words):
+    """Runs in the project's folder, so that paths in messages are relative."""
+    environment = {key: os.environ[key] for key in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS")
+                   if key in os.environ}
+    done = subprocess.run([MILLRACE, *words], cwd=ROOT, capture_output=True, timeout=60,
+                          env=environment, stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class Golden:
+    """Collects what differs."""
+
+    def __init__(self, update):
+        self.update = update
+        self.failures = 0
+        self.compared = 0
+
+    def fail(self, text):
+        self.failures += 1
+        print(f"FAIL {text}")
+
+    def compare(self, path, text):
+        self.compared += 1
+        if self.update:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+            return
+        expected = path.read_text() if path.exists() else ""
+        if expected != text:
+            self.fail(f"{path.relative_to(ROOT)} differs (tests/golden/test_golden.py --update)")
+            sys.stdout.writelines(difflib.unified_diff(
+                expected.splitlines(True), text.splitlines(True), "expected", "printed"))
+
+
+def check_bad_files(golden):
+    """Returns the codes that were seen."""
+    files = sorted((GOLDEN / "bad").glob("*.yaml"))
+    seen = set()
+    if len(files) < BAD_FILES_MIN:
+        golden.fail(f"only {len(files)} bad files")
+    for file in files:
+        name = str(file.relative_to(ROOT))
+        status, printed, errors = millrace("check", "-q", name)
+        if errors:
+            golden.fail(f"{name}: on standard error: {errors}")
+        wanted = EXIT_CONFIG if ": error[" in printed else EXIT_OK
+        if status != wanted or not printed:
+            golden.fail(f"{name}: status {status}, {len(printed)} bytes printed")
+        strict, _, _ = millrace("check", "-q", "--strict", name)
+        if strict != EXIT_CONFIG:
+            golden.fail(f"{name}: status {strict} with --strict")
+        seen.update(re.findall(r"(?:error|warning)\[(M\d{4})\]", printed))
+        golden.compare(file.with_suffix(".expected"), printed)
+    orphans = {f.stem for f in (GOLDEN / "bad").glob("*.expected")} - {f.stem for f in files}
+    for stem in sorted(orphans):
+        golden.fail(f"bad/{stem}.expected has no file")
+    return seen
+
+
+def check_all_at_once(golden):
+    """One run over all files says what the runs of single files say, in the same order."""
+    files = sorted((GOLDEN / "bad").glob("*.yaml"))
+    status, printed, _ = millrace("check", "-q", *[str(f.relative_to(ROOT)) for f in files])
+    expected = "".join(f.with_suffix(".expected").read_text() for f in files)
+    if status != EXIT_CONFIG or printed != expected:
+        golden.fail(f"check of all files together: status {status}, or another text")
+
+
+def check_explain(golden):
+    files = sorted((ROOT / "topologies").glob("*.yaml"))
+    for file in files:
+        name = str(file.relative_to(ROOT))
+        status, printed, errors = millrace("check", "-q", "--strict", name)
+        if status != EXIT_OK or printed or errors:
+            golden.fail(f"{name} is not clean: status {status}\n{printed}{errors}")
+        status, printed, errors = millrace("explain", name)
+        if status != EXIT_OK or errors:
+            golden.fail(f"explain {name}: status {status}\n{errors}")
+        golden.compare(GOLDEN / "explain" / f"{file.stem}.expected", printed)
+
+
+def check_codes(golden, seen):
+    """Every code that is shown has a long text."""
+    texts = []
+    for code in sorted(seen):
+        status, printed, errors = millrace("explain", code)
+        if status != EXIT_OK:
+            golden.fail(f"explain {code}: status {status}: {errors}")
+        texts.append(printed)
+    golden.compare(GOLDEN / "codes.expected", "\n".join(texts))
+
+
+def main():
+    golden = Golden("--update" in sys.argv[1:])
+    seen = check_bad_files(golden)
+    check_all_at_once(golden)
+    check_explain(golden)
+    check_codes(golden, seen)
+    print(f"{golden.compared} texts compared, {len(seen)} codes seen, {golden.failures} failures")
+    return 1 if golden.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

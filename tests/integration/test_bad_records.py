@@ -1,0 +1,177 @@
+"""F19: records that cannot be decoded: stop, drop and dead letter, with exact counts and bytes."""
+# CTEST: TIMEOUT=120
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from tests.fault import scenario
+from tests.integration import documents
+from tests.support import harness
+
+SCHEMA = {"user_id": "text not null", "n": "bigint", "price": "numeric(10,2)", "note": "text"}
+MAX_RECORD = 2048
+GOOD = 300
+
+
+def good(n):
+    """A record whose output has the very bytes of its input."""
+    return f"u{n % 17}", f'{{"user_id":"u{n % 17}","n":{n},"price":{n}.50,"note":"fine"}}'
+
+
+def bad():
+    """name: (key, value) of records that the source must refuse."""
+    def with_n(text):
+        return "k", f'{{"user_id":"k","n":{text},"price":1.00,"note":"x"}}'
+
+    def with_price(text):
+        return "k", f'{{"user_id":"k","n":1,"price":{text},"note":"x"}}'
+    return {
+        "cut off": ("k", b'{"user_id":"k","n":1'),
+        "not an object": ("k", b'["k",1]'),
+        "text behind it": ("k", b'{"user_id":"k","n":1} 2'),
+        "empty": ("k", b""),
+        "invalid UTF-8": ("k", b'{"user_id":"k","n":1,"note":"\xff\xfe"}'),
+        "invalid UTF-8 in a column nobody asked for": ("k", b'{"user_id":"k","other":"\xc3("}'),
+        "a fraction for bigint": with_n("1.5"),
+        "too large for bigint": with_n("9223372036854775808"),
+        "text for bigint": with_n('"many"'),
+        "an object for bigint": with_n('{"v":1}'),
+        "digits beyond the scale": with_price("1.234"),
+        "digits beyond the precision": with_price("123456789.00"),
+        "a number for text": ("k", b'{"user_id":"k","n":1,"note":5}'),
+        "a null key column": (None, b'{"user_id":null,"n":1}'),
+        "no key column": (None, b'{"n":1}'),
+        "above max_record": ("k", b'{"user_id":"k","note":"' + b"y" * MAX_RECORD + b'"}'),
+        "a tombstone": ("k", None),
+    }
+
+
+def topology(t, source, sink, on_error, dlq=None):
+    keys = {"topic": source, "format": "json", "key": ["user_id"], "schema": SCHEMA,
+            "max_record": f"{MAX_RECORD // 1024}KiB", "bounded": True, "on_error": on_error}
+    more = {"dlqs": {"rejected": {"topic": dlq}}} if dlq else {}
+    return documents.document(t, keys, {}, {"out": {"from": "events", "topic": sink}}, **more)
+
+
+def run_to_end(t, text, *flags):
+    worker = documents.worker(t, documents.write(t, text), *flags)
+    worker.expect_exit(harness.EXIT_OK)
+    return worker
+
+
+def spec(t, source, sink, **more):
+    return {"workload": "echo", "group": documents.app_of(t), "inputs": [source],
+            "outputs": [sink], "columns": SCHEMA, "key": ["user_id"], "partition": "murmur2",
+            "max_record": MAX_RECORD, "tombstones": "error", **more}
+
+
+def feed_mixed(t, source):
+    """Good records with the bad ones among them, each bad one with a header of its own."""
+    records = bad()
+    t.kafka.produce(source, [good(n) for n in range(GOOD // 2)])
+    for key, value in records.values():
+        t.kafka.produce(source, [(key, value)], "--header", "trace=abc", "--partition", 2)
+    t.kafka.produce(source, [good(n) for n in range(GOOD // 2, GOOD)])
+    return records
+
+
+def test_F19_dead_letters_carry_the_original_and_where_it_came_from(t):
+    source, sink, dlq = t.topic("in"), t.topic("out"), t.topic("dlq")
+    records = feed_mixed(t, source)
+    run_to_end(t, topology(t, source, sink, {"dlq": "rejected"}, dlq))
+    assert len(documents.values(t, sink)) == GOOD
+    originals = {(record.offset): record for record in documents.read(t, source)[2]}
+    letters = [record for found in documents.read(t, dlq).values() for record in found]
+    assert len(letters) == len(records), f"{len(letters)} dead letters of {len(records)}"
+    seen = set()
+    for letter in letters:
+        offset = int(letter.header(b"millrace.error.offset"))
+        original = originals[offset]
+        assert offset not in seen, f"two dead letters of offset {offset}"
+        seen.add(offset)
+        assert (letter.key, letter.value) == (original.key, original.value), offset
+        assert letter.header(b"trace") == b"abc", "the original's own headers are kept"
+        assert letter.header(b"millrace.error.topic") == source.encode()
+        assert letter.header(b"millrace.error.partition") == b"2"
+        assert letter.header(b"millrace.error.app") == documents.app_of(t).encode()
+        assert letter.header(b"millrace.error.step") == b"events"
+        assert letter.header(b"millrace.error.payload") == b"source"
+        assert letter.header(b"millrace.error.timestamp"), "when the original was made"
+        code = letter.header(b"millrace.error.code").decode()
+        assert re.fullmatch("[0-9A-Z_]+", code), code
+        assert letter.header(b"millrace.error.message"), f"{code} has no message"
+    cut_off = next(letter for letter in letters if letter.value == records["cut off"][1])
+    assert cut_off.header(b"millrace.error.code") == b"DECODE_JSON"
+    scenario.judge(t, spec(t, source, sink, dlq=dlq))
+
+
+def test_F19_dropped_records_are_counted(t):
+    source, sink = t.topic("in"), t.topic("out")
+    records = feed_mixed(t, source)
+    worker = run_to_end(t, topology(t, source, sink, {"drop": True}), "--progress")
+    assert len(documents.values(t, sink)) == GOOD
+    assert re.search(rf"dropped\D{{0,3}}{len(records)}\b", worker.stderr()), \
+        f"nothing says that {len(records)} records were dropped:\n{worker.stderr()[-3000:]}"
+    scenario.judge(t, spec(t, source, sink, on_error="drop"))
+
+
+def stop_at(t, name):
+    """Runs into one bad record: status 1, one line that names its place, nothing beyond it."""
+    source, sink, dlq = t.topic("in"), t.topic("out"), t.topic("dlq")
+    t.kafka.produce(source, [good(n) for n in range(GOOD)])
+    place = t.kafka.ends(source)[2][1]
+    t.kafka.produce(source, [bad()[name]], "--partition", 2)
+    t.kafka.produce(source, [good(n) for n in range(GOOD, 2 * GOOD)])
+    worker = documents.worker(t, documents.write(t, topology(t, source, sink, {"stop": True})))
+    worker.expect_exit(harness.EXIT_FAILURE)
+    last = worker.stderr().strip().splitlines()[-1]
+    for word in (source, "2", str(place), "on_error"):
+        assert word in last, f"'{word}' is not in its last line:\n{last}"
+    offset = t.kafka.offsets(documents.app_of(t), source)[2]
+    assert offset is None or offset.offset <= place, "the bad record was passed over"
+    # The file now says where such records go: everything arrives, once.
+    run_to_end(t, topology(t, source, sink, {"dlq": "rejected"}, dlq))
+    assert len(documents.values(t, sink)) == 2 * GOOD
+    scenario.judge(t, spec(t, source, sink, dlq=dlq))
+
+
+def test_F19_stop_at_malformed_json(t):
+    stop_at(t, "cut off")
+
+
+def test_F19_stop_at_invalid_utf8(t):
+    stop_at(t, "invalid UTF-8")
+
+
+def test_F19_stop_at_a_number_that_does_not_fit(t):
+    stop_at(t, "too large for bigint")
+
+
+def test_F19_stop_at_a_null_key(t):
+    stop_at(t, "a null key column")
+
+
+def test_F20_stop_at_a_value_above_max_record(t):
+    stop_at(t, "above max_record")
+
+
+def test_F19_an_expression_that_fails(t):
+    """A division by zero in a step: the letter is the source record, the code an SQLSTATE."""
+    source, sink, dlq = t.topic("in"), t.topic("out"), t.topic("dlq")
+    t.kafka.produce(source, [(f"u{n}", f'{{"user_id":"u{n}","n":{n % 5}}}') for n in range(100)])
+    keys = {"topic": source, "format": "json", "key": ["user_id"], "bounded": True,
+            "schema": {"user_id": "text not null", "n": "bigint"}}
+    steps = {"ratio": {"op": "map", "from": "events", "set": {"part": "100 / n"},
+                       "on_error": {"dlq": "rejected"}}}
+    text = documents.document(t, keys, steps, {"out": {"from": "ratio", "topic": sink}},
+                              dlqs={"rejected": {"topic": dlq}})
+    run_to_end(t, text)
+    letters = [record for found in documents.read(t, dlq).values() for record in found]
+    assert len(letters) == 20 and len(documents.values(t, sink)) == 80
+    assert {letter.header(b"millrace.error.code") for letter in letters} == {b"22012"}
+    assert {letter.header(b"millrace.error.step") for letter in letters} == {b"ratio"}
+    assert all(b'"n":0' in letter.value for letter in letters)
+
+
+harness.main(globals())

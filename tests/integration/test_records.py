@@ -1,0 +1,128 @@
+"""What becomes of keys, headers, null values and start positions on the way through."""
+# CTEST: TIMEOUT=120
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from tests.fault import scenario
+from tests.integration import documents
+from tests.support import harness
+
+
+def run_bounded(t, text, *flags):
+    text["sources"]["events"]["bounded"] = True
+    worker = documents.worker(t, documents.write(t, text), *flags)
+    worker.expect_exit(harness.EXIT_OK)
+    return worker
+
+
+def test_echo_keeps_bytes_keys_times_and_tombstones(t):
+    source, sink = t.topic("in"), t.topic("out")
+    rows = [(f"k{n % 7}", None if n % 10 == 0 else f"value {n} äß") for n in range(500)]
+    t.kafka.produce(source, rows)
+    run_bounded(t, documents.echo(t, source, sink))
+    before, after = documents.read(t, source), documents.read(t, sink)
+    for partition, records in before.items():
+        assert [(r.key, r.value, r.timestamp) for r in records] == \
+            [(r.key, r.value, r.timestamp) for r in after[partition]], f"partition {partition}"
+    scenario.judge(t, {"workload": "echo", "group": documents.app_of(t), "inputs": [source],
+                       "outputs": [sink], "tombstones": "pass", "partition": "murmur2",
+                       "timestamp": "source"})
+
+
+def test_partitions_of_keys_are_those_of_java(t):
+    """Records placed anyhow come out where murmur2 puts their key."""
+    source, sink = t.topic("in"), t.topic("out", partitions=7)
+    t.kafka.produce(source, [(f"key-{n}", f"v{n}") for n in range(400)], "--partition", 1)
+    run_bounded(t, documents.echo(t, source, sink))
+    after = documents.read(t, sink)
+    assert sum(len(records) for records in after.values()) == 400
+    for partition, records in after.items():
+        for record in records:
+            assert documents.partition_of(record.key, 7) == partition, record.key
+
+
+def test_sink_headers_are_computed(t):
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [("a", '{"user_id":"a","n":1}')], "--header", "trace=t-1")
+    keys = {"topic": source, "format": "json", "key": ["user_id"],
+            "schema": {"user_id": "text not null", "n": "bigint",
+                       "trace": {"type": "text", "from": "header", "name": "trace"}}}
+    text = documents.document(
+        t, keys, {"kept": {"op": "map", "from": "events", "drop": ["n"]}},
+        {"out": {"from": "kept", "topic": sink,
+                 "headers": {"copied": "trace", "fixed": "'x'",
+                             "place": "meta.topic || '/' || meta.partition::text"}}})
+    run_bounded(t, text)
+    record = next(r for found in documents.read(t, sink).values() for r in found)
+    partition = documents.partition_of(b"a", 4)
+    assert json.loads(record.value) == {"user_id": "a", "trace": "t-1"}, record.value
+    assert record.header(b"copied") == b"t-1"
+    assert record.header(b"fixed") == b"x"
+    assert record.header(b"place") == f"{source}/{partition}".encode()
+
+
+def test_tombstones_of_a_counted_stream_are_dropped_when_told(t):
+    source, sink = t.topic("in"), t.topic("out")
+    rows = [("a", '{"user_id":"a","amount":1}'), ("a", None), ("a", '{"user_id":"a","amount":2}')]
+    t.kafka.produce(source, rows)
+    run_bounded(t, documents.running(t, source, sink, tombstones="drop"))
+    assert [json.loads(v)["n"] for v in documents.values(t, sink)] == [1, 2]
+
+
+def test_null_amounts_and_empty_groups_are_those_of_sql(t):
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [("a", '{"user_id":"a","amount":null}'), ("a", '{"user_id":"a"}'),
+                             ("a", '{"user_id":"a","amount":-2.5}')])
+    run_bounded(t, documents.running(t, source, sink))
+    rows = [json.loads(v) for v in documents.values(t, sink)]
+    assert [row["n"] for row in rows] == [1, 2, 3]
+    assert [row["total"] for row in rows] == [None, None, -2.5]
+    assert [row["low"] for row in rows] == [None, None, -2.5]
+
+
+def test_on_commit_sends_the_last_row_of_each_key(t):
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, scenario.rows(0, 3000))
+    run_bounded(t, documents.running(t, source, sink, emit="on_commit"))
+    last = {}
+    for records in documents.read(t, sink).values():
+        for record in records:
+            row = json.loads(record.value)
+            assert row["n"] > last.get(record.key, {"n": 0})["n"], "a key went back"
+            last[record.key] = row
+    assert sum(row["n"] for row in last.values()) == 3000
+
+
+def test_start_latest_skips_what_was_there(t):
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [("a", f"old {n}") for n in range(50)])
+    text = documents.echo(t, source, sink, start="latest")
+    path = documents.write(t, text)
+    worker = documents.worker(t, path)
+    watch = documents.Watch(t, source)
+    t.wait_until(watch.done, "the start offsets are committed before anything is read")
+    t.kafka.produce(source, [("a", f"new {n}") for n in range(20)])
+    t.wait_until(lambda: watch.done() and len(documents.values(t, sink)) == 20, "the new records")
+    worker.terminate()
+    # What comes while nobody runs is not skipped: the start is committed, not chosen again.
+    t.kafka.produce(source, [("a", f"later {n}") for n in range(10)])
+    worker = documents.worker(t, path)
+    t.wait_until(watch.done, "the later records")
+    worker.terminate()
+    assert [v.split()[0] for v in documents.values(t, sink)] == [b"new"] * 20 + [b"later"] * 10
+
+
+def test_bounded_ends_at_the_end_it_saw(t):
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, scenario.rows(0, 5000))
+    worker = run_bounded(t, documents.running(t, source, sink), "--shards", 2)
+    assert worker.wait() == harness.EXIT_OK
+    assert len(documents.values(t, sink)) == 5000
+    # Again, with nothing new: it ends at once and adds nothing.
+    documents.worker(t, t.folder / "topology.yaml", "--shards", 2).expect_exit(harness.EXIT_OK)
+    assert len(documents.values(t, sink)) == 5000
+
+
+harness.main(globals())

@@ -1,0 +1,165 @@
+"""Starts that cannot work end in one clear line with the right status, and lose nothing."""
+# CTEST: TIMEOUT=180
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from tests.integration import documents
+from tests.support import harness
+
+
+def last_line(worker):
+    """The last line of a failing process: it names the error, the place and what to do."""
+    lines = worker.stderr().strip().splitlines()
+    assert lines, f"{worker.name} said nothing"
+    return lines[-1]
+
+
+def expect(worker, status, *words, limit_s=harness.WAIT_S):
+    worker.expect_exit(status, limit_s)
+    text = worker.stderr()
+    for word in words:
+        assert word in text, f"'{word}' is not in its messages:\n{text[-3000:]}"
+    return text
+
+
+def test_F24_missing_input_topic(t):
+    sink = t.topic("out")
+    path = documents.write(t, documents.echo(t, t.topic_name("nowhere"), sink))
+    worker = documents.worker(t, path)
+    expect(worker, harness.EXIT_CONFIG, "E_TOPIC_MISSING", t.topic_name("nowhere"))
+    assert t.topic_name("nowhere") in last_line(worker)
+
+
+def test_F24_missing_output_topic(t):
+    source = t.topic("in")
+    t.kafka.produce(source, [("a", "1")])
+    path = documents.write(t, documents.echo(t, source, t.topic_name("nowhere")))
+    worker = documents.worker(t, path)
+    expect(worker, harness.EXIT_CONFIG, "E_TOPIC_MISSING", t.topic_name("nowhere"))
+    assert t.kafka.offsets(documents.app_of(t), source)[0] is None, "nothing may be committed"
+
+
+def test_F4_unreachable_broker_at_start(t):
+    """Nobody listens at the address: it is named, and the worker does not pretend to run."""
+    text = documents.echo(t, "in", "out")
+    text["kafka"]["brokers"] = ["127.0.0.1:1"]
+    worker = documents.worker(t, documents.write(t, text))
+    expect(worker, harness.EXIT_FAILURE, "E_UNREACHABLE", "127.0.0.1:1", limit_s=90)
+    assert "127.0.0.1:1" in last_line(worker)
+
+
+def test_F16_state_directory_in_use(t):
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [("a", '{"user_id":"a","amount":1}')])
+    path = documents.write(t, documents.running(t, source, sink))
+    first = documents.worker(t, path)
+    watch = documents.Watch(t, source)
+    t.wait_until(watch.done, "the first worker has committed")
+    second = documents.worker(t, path)
+    expect(second, harness.EXIT_FAILURE, "E_STATE_LOCKED", str(t.state_dir))
+    first.terminate()
+
+
+def test_F16_state_directory_that_cannot_be_written(t):
+    source, sink = t.topic("in"), t.topic("out")
+    path = documents.write(t, documents.running(t, source, sink))
+    (t.folder / "file").write_text("no folder\n")
+    worker = documents.worker(t, path, "--state-dir", t.folder / "file")
+    expect(worker, harness.EXIT_CONFIG, "E_STATE_DIRECTORY")
+    assert str(t.folder / "file") in last_line(worker), last_line(worker)
+
+
+def budget(t, source, sink, total):
+    text = documents.running(t, source, sink, bounded=True)
+    text["memory"] = {"total": total}
+    return documents.worker(t, documents.write(t, text, f"budget-{total}.yaml"))
+
+
+def test_memory_budget_too_small(t):
+    """Refused with the table of what needs how much, and the smallest total; that total works."""
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [("a", '{"user_id":"a","amount":1}')])
+    worker = budget(t, source, sink, "64MiB")
+    text = expect(worker, harness.EXIT_CONFIG, "memory.total")
+    assert len(re.findall(r"\d+ ?MiB", text)) >= 3, f"no table of shares:\n{text}"
+    smallest = int(re.findall(r"(\d+) ?MiB", last_line(worker))[-1])
+    assert smallest > 64, last_line(worker)
+    budget(t, source, sink, f"{smallest - 1}MiB").expect_exit(harness.EXIT_CONFIG)
+    budget(t, source, sink, f"{smallest}MiB").expect_exit(harness.EXIT_OK)
+    assert len(documents.values(t, sink)) == 1
+
+
+def test_partition_counts_that_cannot_meet(t):
+    """--partitions beyond the topic is refused before anything is read."""
+    source, sink = t.topic("in"), t.topic("out")
+    path = documents.write(t, documents.echo(t, source, sink))
+    worker = t.worker(path, "--partitions", "0-7", "--shards", 1)
+    expect(worker, harness.EXIT_CONFIG, "--partitions 0-7", "4 partitions")
+
+
+def test_wrong_use_of_the_command_line(t):
+    for words in (["run"], ["run", "a.yaml", "--partitions", "x"], ["run", "a.yaml", "--nonsense"],
+                  ["nonsense"], ["run", "a.yaml", "--shards", "0"]):
+        run = t.millrace(*words)
+        run.expect_exit(harness.EXIT_USAGE)
+        assert run.stderr().strip(), f"millrace {' '.join(words)} said nothing"
+
+
+def test_wrong_topology(t):
+    path = t.write("wrong.yaml", "millrace: 1\napp: wrong\nsources: {}\n")
+    for verb in ("check", "run"):
+        run = t.millrace(verb, path)
+        run.expect_exit(harness.EXIT_CONFIG)
+        assert re.search(r"wrong\.yaml:\d+:\d+: error\[M\d{4}\]", run.stdout() + run.stderr())
+    run = t.millrace("check", t.folder / "absent.yaml")
+    run.expect_exit(harness.EXIT_CONFIG)
+    assert "absent.yaml" in run.stdout() + run.stderr()
+
+
+def test_what_is_not_there_yet_is_refused_by_name(t):
+    """Known words of the language that this version does not do: 78, and the word is named."""
+    source, sink = t.topic("in"), t.topic("out")
+    for change, word in (({"commit": {"slots": 2}}, "slots"),
+                         ({"state": {"durability": "changelog"}}, "changelog")):
+        text = documents.running(t, source, sink)
+        for key, value in change.items():
+            text[key] = {**text.get(key, {}), **value}
+        run = t.millrace("check", documents.write(t, text))
+        run.expect_exit(harness.EXIT_CONFIG)
+        assert word in run.stdout() + run.stderr()
+
+
+def test_offsets_set_by_hand_are_refused(t):
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [("a", f"{n}") for n in range(10)])
+    for partition in range(4):
+        t.kafka.commit(documents.app_of(t), source, partition, 0)
+    worker = documents.worker(t, documents.write(t, documents.echo(t, source, sink)))
+    expect(worker, harness.EXIT_FAILURE, "E_OFFSETS_FOREIGN", source)
+
+
+def test_F15_lost_state_is_refused(t):
+    """The directory is gone, the offsets are not: going on would count from nothing."""
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [("a", '{"user_id":"a","amount":1}')])
+    path = documents.write(t, documents.running(t, source, sink, bounded=True))
+    documents.worker(t, path).expect_exit(harness.EXIT_OK)
+    worker = documents.worker(t, path, "--state-dir", t.folder / "empty")
+    expect(worker, harness.EXIT_FAILURE, "E_STATE_BEHIND", "task ", str(t.folder / "empty"))
+    assert len(documents.values(t, sink)) == 1
+
+
+def test_lost_offsets_are_refused(t):
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [("a", '{"user_id":"a","amount":1}')])
+    path = documents.write(t, documents.running(t, source, sink, bounded=True))
+    documents.worker(t, path).expect_exit(harness.EXIT_OK)
+    t.kafka.delete_group(documents.app_of(t))
+    expect(documents.worker(t, path), harness.EXIT_FAILURE, "E_OFFSETS_MISSING", "task ",
+           str(t.state_dir))
+    assert len(documents.values(t, sink)) == 1
+
+
+harness.main(globals())
