@@ -127,13 +127,13 @@ class Demo:
         rows = self.client.committed(APP, [EVENTS], stable=False)
         return sum(max(row[2], 0) for row in rows)
 
-    def row(self, every_s=ROW_S):
-        """One line of the table, at most every `every_s` seconds. Returns (fed, committed)."""
+    def row(self, is_due=False):
+        """One line of the table, at most one a second unless it is due. Returns (fed, committed)."""
         committed = self.committed()
         fed = self.ends(EVENTS)
         now = time.monotonic()
-        if now >= self.next_row:
-            self.next_row = now + every_s
+        if is_due or now >= self.next_row:
+            self.next_row = now + ROW_S
             print(f"  {now - self.began:5.1f} s {thousands(fed):>12} {thousands(committed):>12} "
                   f"{thousands(fed - committed):>10} {thousands(self.ends(BY_USER)):>14} "
                   f"{self.kills:>6}", flush=True)
@@ -188,9 +188,9 @@ class Demo:
         if in_flight < IN_FLIGHT_MIN:
             raise DemoError(f"the kill came too late: only {in_flight} events were not committed")
         hidden = self.ends(BY_USER, kafka_wire.READ_UNCOMMITTED) - self.ends(BY_USER)
+        left_open = f", {thousands(hidden)} records in an open transaction" if hidden else ""
         self.say(f"  kill -9 ({self.kills} of {len(KILLS_AT)}): {thousands(in_flight)} events read "
-                 f"or waiting but not committed, {thousands(hidden)} records in an open "
-                 f"transaction")
+                 f"or waiting but not committed{left_open}")
         began = time.monotonic()
         self.start_worker()
         self.wait(lambda _, now: now > committed, "the worker recovers and commits again")
@@ -212,7 +212,7 @@ class Demo:
             rushed += RUSH
         total = STEADY + rushed
         self.wait(lambda fed, now: fed == total and now == total, "everything is committed")
-        self.row(every_s=0)
+        self.row(is_due=True)
         if any(child.wait() != 0 for child in self.children if child.args[0].endswith("feed")) \
                 or feed.returncode != 0:
             raise DemoError("the feed failed:\n" + tail(WORK / "feed.log"))

@@ -8,7 +8,6 @@
 #include <string.h>
 
 static bool check_node(mr_compile *c, mr_node *node);
-static bool check_call(mr_compile *c, mr_node *node);
 static bool check_compare(mr_compile *c, mr_node *node);
 static bool check_case(mr_compile *c, mr_node *node);
 static bool check_like(mr_compile *c, mr_node *node);
@@ -30,29 +29,6 @@ bool mr_check(mr_compile *c)
     return true;
 }
 
-/* What the node takes over from its kids. */
-static void inherit(mr_node *node)
-{
-    for (uint32_t i = 0; i < node->kid_count; i++) {
-        const mr_node *kid = node->kids[i];
-        node->nullable = node->nullable || kid->nullable;
-        if ((kid->fallible & MR_FALLIBLE_DATA) > (node->fallible & MR_FALLIBLE_DATA) ||
-            (node->fallible == 0 && kid->fallible != 0)) {
-            node->what = kid->what;
-        }
-        node->fallible |= kid->fallible;
-    }
-}
-
-static void can_fail(mr_node *node, uint8_t classes, const char *what)
-{
-    if ((classes & MR_FALLIBLE_DATA) > (node->fallible & MR_FALLIBLE_DATA) ||
-        (node->fallible == 0 && classes != 0)) {
-        node->what = what;
-    }
-    node->fallible |= classes;
-}
-
 static bool all_boolean(mr_compile *c, mr_node *node)
 {
     for (uint32_t i = 0; i < node->kid_count; i++) {
@@ -61,7 +37,7 @@ static bool all_boolean(mr_compile *c, mr_node *node)
         }
     }
     node->type.type = MR_BOOLEAN;
-    inherit(node);
+    mr_node_inherit(node);
     return true;
 }
 
@@ -144,7 +120,7 @@ static bool check_coalesce(mr_compile *c, mr_node *node)
     if (!unify_all(c, node)) {
         return false;
     }
-    inherit(node);
+    mr_node_inherit(node);
     node->nullable = true;
     for (uint32_t i = 0; i < node->kid_count; i++) {
         node->nullable = node->nullable && node->kids[i]->nullable;
@@ -165,7 +141,7 @@ static bool check_nullif(mr_compile *c, mr_node *node)
         return false;
     }
     node->type = node->kids[0]->type;
-    inherit(node);
+    mr_node_inherit(node);
     node->nullable = true;
     return true;
 }
@@ -179,7 +155,7 @@ static bool check_test(mr_compile *c, mr_node *node)
         !mr_convert_kind(c, &node->kids[0], wanted)) {
         return false;
     }
-    inherit(node);
+    mr_node_inherit(node);
     node->nullable = false;
     node->type.type = MR_BOOLEAN;
     return true;
@@ -219,7 +195,7 @@ static bool check_let(mr_node *node)
         node->nullable = value->nullable;
         return true;
     }
-    inherit(node);
+    mr_node_inherit(node);
     node->type = node->kids[1]->type;
     node->nullable = node->kids[1]->nullable;
     return true;
@@ -244,7 +220,7 @@ static bool check_node(mr_compile *c, mr_node *node)
     case MR_NODE_CAST:
         return check_cast(c, node);
     case MR_NODE_CALL:
-        good = check_call(c, node);
+        good = mr_check_call(c, node);
         break;
     case MR_NODE_COMPARE:
         good = check_compare(c, node);
@@ -285,134 +261,6 @@ static bool check_node(mr_compile *c, mr_node *node)
     return good && mr_constant_fold(c, node);
 }
 
-static bool no_function(mr_compile *c, const mr_node *node)
-{
-    char a[MR_TYPE_TEXT_MAX], b[MR_TYPE_TEXT_MAX];
-    const bool symbol = strchr("+-*/%", node->name[0]) != NULL;
-
-    if (symbol && node->kid_count == 2) {
-        return mr_compile_error(c, node->location, 303,
-                                "no operator %s for %s and %s\nhint: write a cast, e.g. x::bigint",
-                                node->name, mr_value_type_text(node->kids[0]->type, a),
-                                mr_value_type_text(node->kids[1]->type, b));
-    }
-    if (node->kid_count == 1) {
-        return mr_compile_error(c, node->location, 303, "no %s%s for %s", symbol ? "operator " : "",
-                                node->name, mr_value_type_text(node->kids[0]->type, a));
-    }
-    return mr_compile_error(c, node->location, 303, "%s() does not take %u arguments", node->name,
-                            node->kid_count);
-}
-
-static const mr_function *find_function(const mr_node *node)
-{
-    uint32_t count = 0;
-    const mr_function *functions = mr_functions(&count);
-    mr_value_type types[2] = {{.type = MR_TYPE_UNKNOWN}, {.type = MR_TYPE_UNKNOWN}};
-
-    if (node->kid_count == 0 || node->kid_count > 2) {
-        return NULL;
-    }
-    for (uint32_t i = 0; i < node->kid_count; i++) {
-        types[i] = node->kids[i]->type;
-    }
-    /* A quoted literal beside another type is of that type. */
-    if (node->kid_count == 2 && types[0].type == MR_TYPE_UNKNOWN) {
-        types[0] = types[1];
-    } else if (node->kid_count == 2 && types[1].type == MR_TYPE_UNKNOWN) {
-        types[1] = types[0];
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const mr_function *f = &functions[i];
-        bool fits = f->argument_count == node->kid_count && strcmp(f->name, node->name) == 0;
-        for (uint32_t k = 0; fits && k < node->kid_count; k++) {
-            /* Only text takes a lone quoted literal: for numbers there is no telling which. */
-            fits = types[k].type == MR_TYPE_UNKNOWN
-                       ? f->arguments[k] == MR_TEXT
-                       : mr_type_converts(types[k], (mr_type)f->arguments[k]);
-        }
-        if (fits) {
-            return f;
-        }
-    }
-    return NULL;
-}
-
-/* A divisor that cannot be zero: a literal, or nullif(x, 0). */
-static bool never_zero(const mr_node *node)
-{
-    while (node->kind == MR_NODE_CAST || node->kind == MR_NODE_LET) {
-        node = node->kids[node->kid_count - 1];
-    }
-    if (node->kind == MR_NODE_CONST) {
-        return node->value.is_null ||
-               (node->type.type == MR_DOUBLE    ? node->value.as.real != 0.0
-                : node->type.type == MR_NUMERIC ? node->value.as.numeric != 0
-                                                : node->value.as.integer != 0);
-    }
-    if (node->kind != MR_NODE_NULLIF || node->kids[1]->kind != MR_NODE_COMPARE) {
-        return false;
-    }
-    const mr_node *other = node->kids[1]->kids[1];
-    if (other->kind != MR_NODE_CONST || other->value.is_null) {
-        return false;
-    }
-    return other->type.type == MR_DOUBLE    ? other->value.as.real == 0.0
-           : other->type.type == MR_NUMERIC ? other->value.as.numeric == 0
-                                            : other->value.as.integer == 0;
-}
-
-/* The classes of a call, less what its types and constants exclude. */
-static uint8_t call_fallible(const mr_node *node)
-{
-    const mr_function *f = node->function;
-    uint8_t classes = f->fallible;
-
-    if (f->rule == MR_RULE_ADD || f->rule == MR_RULE_MULTIPLY || f->rule == MR_RULE_DIVIDE) {
-        const uint32_t digits = f->rule == MR_RULE_DIVIDE ? 37u : 38u;
-        classes &= node->type.precision < digits ? (uint8_t)~MR_FALLIBLE_RANGE : 0xff;
-    }
-    if ((classes & MR_FALLIBLE_DATA) != 0 && never_zero(node->kids[1])) {
-        classes &= (uint8_t)~MR_FALLIBLE_DATA;
-        /* The smallest bigint over -1 is the one quotient out of range. */
-        const mr_node *divisor = node->kids[1];
-        if (node->type.type == MR_BIGINT && divisor->kind == MR_NODE_CONST &&
-            divisor->value.as.integer != -1) {
-            classes &= (uint8_t)~MR_FALLIBLE_RANGE;
-        }
-    }
-    return classes;
-}
-
-static bool check_call(mr_compile *c, mr_node *node)
-{
-    const mr_function *f = find_function(node);
-
-    if (f == NULL) {
-        return no_function(c, node);
-    }
-    node->function = f;
-    for (uint32_t i = 0; i < node->kid_count; i++) {
-        if (!mr_convert_kind(c, &node->kids[i], (mr_type)f->arguments[i])) {
-            return false;
-        }
-    }
-    const mr_value_type a = node->kids[0]->type, b = node->kids[node->kid_count - 1]->type;
-    if (f->rule == MR_RULE_FIXED) {
-        node->type.type = f->result;
-    } else if (f->rule == MR_RULE_SAME) {
-        node->type = a;
-    } else if (!mr_type_numeric_result((mr_result_rule)f->rule, a, b, &node->type)) {
-        return mr_compile_error(c, node->location, 304,
-                                "the product has %d digits behind the point, more than 38\nhint: "
-                                "round a factor first: x::numeric(18,2)",
-                                a.scale + b.scale);
-    }
-    inherit(node);
-    can_fail(node, call_fallible(node), f->what);
-    return true;
-}
-
 static bool check_compare(mr_compile *c, mr_node *node)
 {
     mr_value_type common = {0};
@@ -431,7 +279,7 @@ static bool check_compare(mr_compile *c, mr_node *node)
         !mr_convert_kind(c, &node->kids[1], (mr_type)common.type)) {
         return false;
     }
-    inherit(node);
+    mr_node_inherit(node);
     node->type.type = MR_BOOLEAN;
     if (node->operation == MR_DISTINCT || node->operation == MR_NOT_DISTINCT) {
         node->nullable = false;
@@ -458,7 +306,7 @@ static bool check_case(mr_compile *c, mr_node *node)
     if (!unify(c, node, slots, count, &node->type)) {
         return false;
     }
-    inherit(node);
+    mr_node_inherit(node);
     node->nullable = !node->has_else;
     for (uint32_t i = 0; i < count; i++) {
         node->nullable = node->nullable || node->kids[slots[i]]->nullable;
@@ -494,12 +342,12 @@ static bool check_like(mr_compile *c, mr_node *node)
     }
     node->value.as.integer = escape;
     node->type.type = MR_BOOLEAN;
-    inherit(node);
+    mr_node_inherit(node);
     const mr_node *pattern = node->kids[1];
     if (pattern->kind != MR_NODE_CONST) {
-        can_fail(node, MR_FALLIBLE_DATA, "LIKE with a pattern that is not constant");
+        mr_node_can_fail(node, MR_FALLIBLE_DATA, "LIKE with a pattern that is not constant");
     } else if (!pattern->value.is_null && !mr_like_pattern_safe(pattern->value.as.view, escape)) {
-        can_fail(node, MR_FALLIBLE_DATA, "LIKE with an escape at the end of the pattern");
+        mr_node_can_fail(node, MR_FALLIBLE_DATA, "LIKE with an escape at the end of the pattern");
     }
     return true;
 }
@@ -524,7 +372,7 @@ static bool check_get(mr_compile *c, mr_node *node)
                                 node->operation != 0 ? "->>" : "->");
     }
     node->type.type = node->operation != 0 ? MR_TEXT : MR_JSONB;
-    inherit(node);
+    mr_node_inherit(node);
     node->nullable = true;
     return true;
 }
@@ -569,8 +417,8 @@ static bool check_concat(mr_compile *c, mr_node *node)
         }
     }
     node->type.type = MR_TEXT;
-    inherit(node);
-    can_fail(node, MR_FALLIBLE_RANGE, "length of ||");
+    mr_node_inherit(node);
+    mr_node_can_fail(node, MR_FALLIBLE_RANGE, "length of ||");
     return true;
 }
 
@@ -590,7 +438,7 @@ static bool check_aggregate(mr_compile *c, mr_node *node)
     const mr_value_type type = node->kids[0]->type;
     const bool is_number =
         type.type == MR_BIGINT || type.type == MR_NUMERIC || type.type == MR_DOUBLE;
-    inherit(node);
+    mr_node_inherit(node);
     if (aggregate == MR_COUNT) {
         node->nullable = false;
         return true;
@@ -609,7 +457,7 @@ static bool check_aggregate(mr_compile *c, mr_node *node)
         node->type = (mr_value_type){MR_NUMERIC, 38, aggregate == MR_AVG ? average : scale};
     }
     if (aggregate == MR_SUM || aggregate == MR_AVG) {
-        can_fail(node, MR_FALLIBLE_RANGE, aggregate == MR_SUM ? "sum" : "avg");
+        mr_node_can_fail(node, MR_FALLIBLE_RANGE, aggregate == MR_SUM ? "sum" : "avg");
     }
     return true;
 }

@@ -96,7 +96,7 @@ bool mr_cast_check(mr_compile *c, mr_node *node)
     node->fallible = kid->fallible;
     node->what = kid->what;
     if (mr_types_equal(kid->type, node->type)) {
-        return true;
+        return mr_constant_fold(c, node);
     }
     if (rule == NULL) {
         const bool through_text =
@@ -181,6 +181,17 @@ bool mr_convert_kind(mr_compile *c, mr_node **slot, mr_type wanted)
 
     if (wanted != MR_NUMERIC) {
         return mr_convert_slot(c, slot, type);
+    }
+    if (node->type.type == MR_BIGINT && node->kind == MR_NODE_CONST && !node->value.is_null) {
+        /* A literal has its own digits. */
+        const mr_int128 value = node->value.as.integer;
+        uint8_t digits = 1;
+        while (!mr_decimal_fits(value, digits)) {
+            digits++;
+        }
+        node->value.as.numeric = value;
+        node->type = (mr_value_type){MR_NUMERIC, digits, 0};
+        return true;
     }
     if (node->type.type == MR_BIGINT) {
         return mr_convert_slot(c, slot, mr_type_as_numeric(node->type));

@@ -196,10 +196,16 @@ bool mr_type_numeric_result(mr_result_rule rule, mr_value_type a, mr_value_type 
 /* Digits of a literal such as 0.908; false = not at most 38. */
 bool mr_type_literal(const char *digits, mr_value *value, mr_value_type *type);
 
-/* ---- check.c, convert.c ---- */
+/* ---- check.c, check_call.c, convert.c ---- */
 
 /* Types all nodes, folds constants. */
 bool mr_check(mr_compile *c);
+/* A call whose kids are typed. */
+bool mr_check_call(mr_compile *c, mr_node *node);
+/* Takes over from the kids what can be NULL and what can fail. */
+void mr_node_inherit(mr_node *node);
+/* The node itself can fail so. */
+void mr_node_can_fail(mr_node *node, uint8_t classes, const char *what);
 /* Puts a conversion in front of *slot if need be; implicit ones only. */
 bool mr_convert_slot(mr_compile *c, mr_node **slot, mr_value_type wanted);
 /* The same, to the type alone: numerics keep their digits. */

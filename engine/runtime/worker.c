@@ -9,6 +9,7 @@
 #define _GNU_SOURCE /* CPU sets, thread names, ppoll */
 #include "engine/runtime/runtime_private.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -24,9 +25,11 @@ enum {
     CONTROL_TURN_MS = 50,
     PROGRESS_US = 1000000,
     STOP_US_MAX = 8000000, /* A stop that has not committed by then is given up: safe. */
-    PREFLIGHT_MS = 30000,
+    PREFLIGHT_MS = 15000,
     PATH_BYTES_MAX = 4096
 };
+
+#define FENCE_MARK "/fenced" /* In the state directory of an application. */
 
 typedef struct mr_shard_thread { /* Control's view of a shard. */
     pthread_t thread;
@@ -61,6 +64,8 @@ typedef struct mr_worker { /* Control's. */
 static mr_status plan_worker(mr_worker *worker, mr_diag *diag);
 static mr_status find_partitions(mr_worker *worker, mr_diag *diag);
 static mr_status make_directory(mr_worker *worker, mr_diag *diag);
+static mr_status test_fence_mark(mr_worker *worker, mr_diag *diag);
+static void set_fence_mark(const mr_worker *worker);
 static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag);
 static void *shard_main(void *argument);
 static mr_status shard_run(mr_shard_thread *thread);
@@ -91,6 +96,9 @@ mr_status mr_worker_run(const mr_worker_options *options, mr_diag *diag)
     if (status == MR_OK) {
         log_started(worker);
         status = watch_shards(worker, diag);
+        if (status == MR_ERR_FENCED) {
+            set_fence_mark(worker);
+        }
     } else if (worker->threads != NULL) {
         request_stop(worker, true);
     }
@@ -133,6 +141,9 @@ static mr_status plan_worker(mr_worker *worker, mr_diag *diag)
                                &worker->budget, diag);
     if (status == MR_OK && options->plan->has_kafka) {
         status = make_directory(worker, diag);
+        if (status == MR_OK) {
+            status = test_fence_mark(worker, diag);
+        }
     }
     if (status != MR_OK) {
         return status;
@@ -200,6 +211,43 @@ static mr_status make_directory(mr_worker *worker, mr_diag *diag)
                            worker->directory, strerror(errno));
     }
     return MR_OK;
+}
+
+/* A fenced worker must not be brought back by its supervisor: two would fence each other for ever.
+ */
+static mr_status test_fence_mark(mr_worker *worker, mr_diag *diag)
+{
+    char path[PATH_BYTES_MAX + sizeof(FENCE_MARK)];
+    snprintf(path, sizeof(path), "%s%s", worker->directory, FENCE_MARK);
+    if (access(path, F_OK) != 0) {
+        return MR_OK;
+    }
+    if (!worker->options->take_over) {
+        return mr_diag_set(diag, MR_ERR_FENCED, 0,
+                           "E_FENCED: the worker of %s was fenced by another one with the same "
+                           "partitions; stop that one and start with --take-over",
+                           worker->directory);
+    }
+    if (unlink(path) != 0) {
+        return mr_diag_set(diag, MR_ERR_CONFIG, 0, "E_STATE_DIRECTORY: %s cannot be removed: %s",
+                           path, strerror(errno));
+    }
+    return MR_OK;
+}
+
+static void set_fence_mark(const mr_worker *worker)
+{
+    char path[PATH_BYTES_MAX + sizeof(FENCE_MARK)];
+    snprintf(path, sizeof(path), "%s%s", worker->directory, FENCE_MARK);
+    const int mark = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    if (mark < 0 || fsync(mark) != 0) {
+        const mr_log_field field = {.name = "path", .text = path};
+        mr_log_event(worker->options->log, MR_LOG_ERROR, "worker", "the fence mark is not written",
+                     &field, 1);
+    }
+    if (mark >= 0) {
+        close(mark);
+    }
 }
 
 static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag)
@@ -403,7 +451,7 @@ static void log_started(const mr_worker *worker)
 
 static void log_progress(mr_worker *worker, bool is_final)
 {
-    uint64_t in = 0, committed = 0, out = 0, keys = 0, dead = 0, epochs = 0;
+    uint64_t in = 0, committed = 0, out = 0, keys = 0, dead = 0, dropped = 0, epochs = 0;
     const int64_t now_us = worker->clock.type->monotonic_us(worker->clock.self);
     for (uint32_t i = 0; i < worker->shard_count; i++) {
         const mr_shard_counters *counters =
@@ -416,6 +464,7 @@ static void log_progress(mr_worker *worker, bool is_final)
         out += mr_counter_read(&counters->records_out);
         keys += mr_counter_read(&counters->state_keys);
         dead += mr_counter_read(&counters->dead_letters);
+        dropped += mr_counter_read(&counters->dropped);
         epochs += mr_counter_read(&counters->epochs);
     }
     const int64_t span_us = now_us - worker->last_progress_us;
@@ -426,6 +475,7 @@ static void log_progress(mr_worker *worker, bool is_final)
                                    {.name = "committed", .number = (int64_t)committed},
                                    {.name = "out", .number = (int64_t)out},
                                    {.name = "dead_letters", .number = (int64_t)dead},
+                                   {.name = "dropped", .number = (int64_t)dropped},
                                    {.name = "keys", .number = (int64_t)keys},
                                    {.name = "epochs", .number = (int64_t)epochs},
                                    {.name = "per_second", .number = (int64_t)rate}};

@@ -4,8 +4,9 @@
  * The first touch of a record in an epoch saves its image, once; the entries of a table, in order
  * of first touch, are also its dirty list, from which the delta is gathered. Rolling back never
  * needs memory: a record only ever grows in place or moves to a larger slot, and the image goes
- * back into what it has now. Therefore a deleted record keeps slot and index entry until its epoch
- * is acknowledged, and an outgrown slot stays as a forward as long as an entry may point to it.
+ * back into what it has now (so room that a rolled-back epoch grew is kept). Therefore a deleted
+ * record keeps slot and index entry until its epoch is acknowledged, and an outgrown slot stays as
+ * a forward as long as an entry may point to it.
  *
  * At most two epochs have undo: the open one and the undecided one; blocks are freed whole.
  */

@@ -189,7 +189,9 @@ static mr_status file_reserve(void *self, int descriptor, uint64_t offset, uint6
         return MR_OK; /* Zero-filling reserves just as well. */
     }
     /* A failed fallocate may keep blocks. */
-    (void)ftruncate(descriptor, stat.st_size);
+    if (ftruncate(descriptor, stat.st_size) != 0) {
+        return space(errno);
+    }
     return space(error);
 }
 

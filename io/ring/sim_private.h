@@ -18,7 +18,7 @@ typedef struct mr_sim_sector { /* A pending version of a sector. */
     uint64_t sector, write;    /* `write`: number of the request that brought it. */
     uint64_t completed_at;     /* Step at which its completion was reaped; 0 = not yet. */
     uint32_t file;
-    bool is_seen;              /* Reads give it; else its request did not take effect (yet). */
+    bool is_seen; /* Reads give it; else its request did not take effect (yet). */
     uint8_t bytes[MR_SIM_SECTOR_BYTES];
 } mr_sim_sector;
 

@@ -103,7 +103,8 @@ class Watch:
     def done(self):
         return self.behind() == 0
 
-    def close(self):
+    def reconnect(self):
+        """After a restart of the broker; the next question connects again."""
         self.client.close()
 
 

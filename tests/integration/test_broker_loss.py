@@ -29,6 +29,7 @@ def test_F4_broker_paused_and_killed_in_the_middle(t):
 
     broker.kill()
     broker.start(fresh=False)
+    run.watch.reconnect()
     run.feed(scenario.RECORDS // 2)
     run.wait_committed(worker, 3000)
     run.finish(worker)
@@ -46,6 +47,7 @@ def test_F4_worker_ends_cleanly_while_the_broker_is_away(t):
     status = worker.wait(20)
     assert status in (harness.EXIT_OK, harness.EXIT_FAILURE), f"status {status}"
     broker.start(fresh=False)
+    run.watch.reconnect()
     run.finish()
 
 

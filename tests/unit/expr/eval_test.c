@@ -173,16 +173,14 @@ static void what_can_fail(void **state)
          "cast text -> numeric"},
         {"(i + 1)::float8 > (js ->> 'a')::float8", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE,
          "cast text -> double precision"},
-        {"case when z = 0 then 0 else i / z end", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE,
-         "division"},
+        {"case when z = 0 then 0 else i / z end", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "division"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         const char *what = "unset";
         const uint32_t classes = mr_expr_fallible(compile(table[i].text), &what);
-        if (classes != table[i].classes ||
-            (what == NULL) != (table[i].what == NULL) ||
+        if (classes != table[i].classes || (what == NULL) != (table[i].what == NULL) ||
             (what != NULL && strcmp(what, table[i].what) != 0)) {
             print_error("%s: %u %s\n", table[i].text, classes, what != NULL ? what : "-");
             fail();
@@ -249,9 +247,9 @@ static void columns_and_names(void **state)
     assert_string_equal(mr_expr_result(plain)->name, "m");
     assert_false(mr_expr_is_column(compile("m + 0"), &column));
     assert_null(mr_expr_result(compile("m + 0"))->name);
-    assert_int_equal(mr_expr_headers("coalesce(meta.header('a'), x, meta.header('b''c'))", arena,
-                                     headers, 4),
-                     2);
+    assert_int_equal(
+        mr_expr_headers("coalesce(meta.header('a'), x, meta.header('b''c'))", arena, headers, 4),
+        2);
     assert_string_equal(headers[1], "a");
     assert_string_equal(headers[0], "b'c");
     assert_int_equal(mr_expr_headers("meta.header('a'", arena, headers, 4), 0);
@@ -284,8 +282,7 @@ static void conversions(void **state)
 
     assert_int_equal(mr_expr_convert(compile("'2026-01-01'"), &time, arena, &out, &diag), MR_OK);
     assert_int_equal(mr_expr_result(out)->type, MR_TIMESTAMPTZ);
-    assert_int_equal(mr_expr_convert(compile("'today'"), &time, arena, &out, &diag),
-                     MR_ERR_CONFIG);
+    assert_int_equal(mr_expr_convert(compile("'today'"), &time, arena, &out, &diag), MR_ERR_CONFIG);
     assert_int_equal(diag.code, 308);
     assert_int_equal(mr_expr_convert(compile("null"), &time, arena, &out, &diag), MR_OK);
     assert_int_equal(mr_expr_convert(plain, &text_type, arena, &out, &diag), MR_ERR_CONFIG);
@@ -297,9 +294,10 @@ static void conversions(void **state)
 /* Division by a constant is a multiplication inside: against the machine's, at the edges. */
 static void fixed_divisors(void **state)
 {
-    static const int64_t divisors[] = {2,  3,  5,  7,   10,        123,       641,
-                                       -2, -3, -7, -10, 1000000007, 1ll << 32, (1ll << 62) + 1,
-                                       INT64_MAX, INT64_MIN, -INT64_MAX, (1ll << 62)};
+    static const int64_t divisors[] = {
+        2,         3,         5,          7,          10,         123,       641,
+        -2,        -3,        -7,         -10,        1000000007, 1ll << 32, (1ll << 62) + 1,
+        INT64_MAX, INT64_MIN, -INT64_MAX, (1ll << 62)};
     fixture *x = fixture_make(arena, 1024, NULL);
     int64_t *values = x->cells[31];
 

@@ -53,8 +53,8 @@ typedef struct rig {
     mr_state *state;
     mr_table *tables[RIG_TASKS][RIG_TABLES];
     mr_state_options options;
-    rig_model model;                     /* Of the open epoch. */
-    mr_input_offset offsets[RIG_TASKS];  /* Applied so far. */
+    rig_model model;                    /* Of the open epoch. */
+    mr_input_offset offsets[RIG_TASKS]; /* Applied so far. */
     rig_past pasts[RIG_EPOCHS_MAX];
     uint32_t past_count;
     uint64_t incarnation, prng;
@@ -248,8 +248,7 @@ static inline void rig_work(rig *r, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t task = (uint32_t)rig_draw(r, RIG_TASKS);
         const uint32_t table = (uint32_t)rig_draw(r, RIG_TABLES);
-        assert_true(
-            rig_put(r, task, table, (uint32_t)rig_draw(r, r->keys), rig_draw_size(r)));
+        assert_true(rig_put(r, task, table, (uint32_t)rig_draw(r, r->keys), rig_draw_size(r)));
         r->offsets[task].to++;
     }
 }
@@ -261,8 +260,7 @@ static inline rig_past *rig_seal_once(rig *r)
     uint32_t count = 0;
     uint64_t epoch = 0;
     const uint64_t expected = mr_state_epoch(r->state);
-    if (mr_state_seal(r->state, r->offsets, RIG_TASKS, &epoch, points, &count) !=
-        MR_STEP_NEXT) {
+    if (mr_state_seal(r->state, r->offsets, RIG_TASKS, &epoch, points, &count) != MR_STEP_NEXT) {
         return NULL;
     }
     assert_int_equal(epoch, expected);

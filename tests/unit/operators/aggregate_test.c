@@ -1,0 +1,545 @@
+/*
+ * aggregate_test.c - aggregate over a table in memory: results, halves, what is rejected, batches
+ * that need several calls.
+ */
+#include "tests/unit/operators/fake_task.h"
+
+typedef struct aggregate_spec_mirror { /* operators/aggregate.c */
+    mr_columns by;
+    const mr_fold *fold;
+    uint32_t emit;
+} aggregate_spec_mirror;
+
+enum { ON_COMMIT = 0, EVERY = 1 };
+
+static const char columns[] = "k text, v bigint, m numeric(10,2), d double precision, t text";
+static const uint16_t by_k[] = {0};
+
+static aggregate_spec_mirror make_spec(fake *f, const mr_schema *schema, uint32_t emit,
+                                       const char *const *pairs)
+{
+    aggregate_spec_mirror spec = {.by = {.indexes = by_k, .count = 1}, .emit = emit};
+    mr_diag diag = {0};
+
+    if (fake_fold(f, schema, &spec.by, pairs, &spec.fold, &diag) != MR_OK) {
+        print_error("%s\n", diag.text);
+        fail();
+    }
+    return spec;
+}
+
+static void start(fake *f, const mr_schema *schema, aggregate_spec_mirror *spec)
+{
+    const mr_status status = fake_plan(f, &mr_op_aggregate, schema, spec);
+    if (status != MR_OK) {
+        print_error("%s\n", f->error);
+    }
+    assert_int_equal(status, MR_OK);
+    fake_open(f);
+}
+
+static void feed(fake *f, const mr_schema *schema, const char *rows, char *text)
+{
+    uint32_t calls = 0;
+
+    text[0] = '\0';
+    assert_int_equal(fake_process(f, mr_test_batch(f->arena, schema, rows), text, &calls),
+                     MR_STEP_NEXT);
+}
+
+static const char *const all_folds[] = {
+    "k",      "k",      "n",      "count(*)", "nv",     "count(v)", "sv",     "sum(v)", "av",
+    "avg(v)", "lo",     "min(m)", "hi",       "max(m)", "sd",       "sum(d)", "ad",     "avg(d)",
+    "tlo",    "min(t)", "thi",    "max(t)",   "am",     "avg(m)",   NULL};
+
+static void results_on_commit(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, columns, 1);
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, all_folds);
+    char text[FAKE_TEXT_MAX] = "";
+    uint32_t calls = 0;
+
+    (void)state;
+    start(f, schema, &spec);
+    assert_int_equal(f->table_spec.value_size_bytes, 0); /* Texts. */
+    feed(f, schema,
+         "a|1|1.50|0.5|pear\nb|10|\\N|\\N|\\N\na|2|-2.25|1.5|apple\na|\\N|0.10|\\N|plum\n", text);
+    assert_string_equal(text, "");
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "a|3|2|3|1.500000|-2.25|1.50|2|1|apple|plum|-0.216667\n"
+                              "b|1|1|10|10.000000|\\N|\\N|\\N|\\N|\\N|\\N|\\N\n");
+    fake_commit(f);
+
+    /* Only what changed leaves; a longer and a shorter text take the place of the stored ones. */
+    feed(f, schema, "a|3|7.00|1|a\nc|1|1.00|1|x\na|3|7.00|1|strawberry\n", text);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "a|5|4|9|2.250000|-2.25|7.00|4|1|a|strawberry|2.670000\n"
+                              "c|1|1|1|1.000000|1.00|1.00|1|1|x|x|1.000000\n");
+    fake_commit(f);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "");
+    fake_destroy(f);
+}
+
+static void event_time_is_the_greatest(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, columns, 1);
+    static const char *const pairs[] = {"k", "", "n", "count(*)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    char text[FAKE_TEXT_MAX];
+    uint32_t calls = 0;
+    mr_batch *in = mr_test_batch(f->arena, schema, "a|1|1.00|1|x\na|1|1.00|1|x\nb|1|1.00|1|x\n");
+
+    (void)state;
+    mr_batch_event_times(in)[0] = -5;
+    mr_batch_event_times(in)[1] = -9;
+    mr_batch_event_times(in)[2] = 3;
+    start(f, schema, &spec);
+    assert_int_equal(f->table_spec.value_size_bytes, 24);
+    assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_int_equal(f->out->event_time_us[0], -5);
+    assert_int_equal(f->out->event_time_us[1], 3);
+    fake_destroy(f);
+}
+
+static void halves_on_commit(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, columns, 1);
+    static const char *const pairs[] = {"k", "k", "hi", "max(v)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    char text[FAKE_TEXT_MAX];
+    uint32_t calls = 0;
+
+    (void)state;
+    f->task.wants_old = true;
+    start(f, schema, &spec);
+    feed(f, schema, "a|1|1.00|1|x\nb|5|1.00|1|x\n", text);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "a|1\nb|5\n");
+    fake_commit(f);
+    mr_batch *in = mr_test_batch(f->arena, schema, "a|9|1.00|1|x\nb|2|1.00|1|x\nc|0|1.00|1|x\n");
+    for (uint32_t i = 0; i < 3; i++) {
+        mr_batch_event_times(in)[i] = 0; /* So that b's record does not change at all. */
+    }
+    assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "-a|1\n+a|9\nc|0\n");
+    fake_destroy(f);
+}
+
+static void every_row(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, columns, 1);
+    static const char *const pairs[] = {"s", "sum(v) * 2", "key", "k", "last", "max(t)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
+    char text[FAKE_TEXT_MAX];
+    uint32_t calls = 0;
+
+    (void)state;
+    f->task.wants_old = true;
+    start(f, schema, &spec);
+    const mr_schema *out = f->node.outputs[0].schema;
+    assert_int_equal(out->mode, MR_UPSERT);
+    assert_int_equal(out->identity_count, 1);
+    assert_int_equal(out->identity[0], 1);
+    assert_int_equal(out->key_count, 1);
+    assert_int_equal(out->key[0], 1);
+    feed(f, schema, "a|1|1.00|1|x\nb|5|1.00|1|y\na|2|1.00|1|xx\n", text);
+    assert_string_equal(text, "2|a|x\n10|b|y\n-2|a|x\n+6|a|xx\n");
+    feed(f, schema, "a|\\N|1.00|1|\\N\n", text);
+    assert_string_equal(text, "-6|a|xx\n+6|a|xx\n");
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "");
+    fake_destroy(f);
+}
+
+static void many_rows_take_several_calls(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k bigint, v bigint", 1);
+    static const char *const pairs[] = {"k", "k", "n", "count(*)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
+    mr_batch *in = mr_batch_take(mr_batch_pool_create(f->arena, schema, 1, 64, false));
+    uint32_t calls = 0;
+
+    (void)state;
+    for (uint32_t row = 0; row < MR_BATCH_ROWS_MAX; row++) {
+        ((int64_t *)mr_batch_cells(in, 0))[row] = row % 10;
+        mr_batch_event_times(in)[row] = row;
+    }
+    mr_batch_set_rows(in, MR_BATCH_ROWS_MAX);
+    f->task.wants_old = true;
+    start(f, schema, &spec);
+    /* 1,024 rows, 10 of them without an old half. */
+    assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+    assert_int_equal(calls, 2);
+    assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+    assert_int_equal(calls, 2);
+    assert_int_equal(f->out->row_count, MR_BATCH_ROWS_MAX);
+    const mr_batch *out = f->out;
+    /* The last row is of key 3, which 103 rows of each batch have. */
+    assert_int_equal(out->columns[1].as.integers[out->row_count - 1], 206);
+    assert_int_equal(out->columns[1].as.integers[out->row_count - 2], 205);
+    assert_int_equal(out->change[out->row_count - 1], MR_CHANGE_NEW);
+    fake_destroy(f);
+}
+
+static void flush_in_pieces(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k bigint, v bigint", 1);
+    static const char *const pairs[] = {"k", "k", "s", "sum(v)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    mr_batch *in = mr_batch_take(mr_batch_pool_create(f->arena, schema, 1, 64, false));
+    mr_batch *out[1];
+    uint32_t calls = 0;
+    int64_t sum = 0, rows = 0;
+
+    (void)state;
+    start(f, schema, &spec);
+    for (uint32_t batch = 0; batch < 3; batch++) {
+        mr_batch_clear(in);
+        for (uint32_t row = 0; row < MR_BATCH_ROWS_MAX; row++) {
+            ((int64_t *)mr_batch_cells(in, 0))[row] = batch * 1000 + row;
+            ((int64_t *)mr_batch_cells(in, 1))[row] = 1;
+            mr_batch_event_times(in)[row] = row;
+        }
+        mr_batch_set_rows(in, MR_BATCH_ROWS_MAX);
+        assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+    }
+    out[0] = f->out;
+    mr_step step = MR_STEP_AGAIN;
+    while (step == MR_STEP_AGAIN) {
+        mr_batch_clear(f->out);
+        step = mr_op_aggregate.flush(f->self, &f->task, out);
+        for (uint32_t row = 0; row < f->out->row_count; row++) {
+            sum += (int64_t)f->out->columns[1].as.numerics[row];
+            rows++;
+        }
+        calls++;
+    }
+    assert_int_equal(step, MR_STEP_NEXT);
+    assert_int_equal(rows, 3024);
+    assert_int_equal(sum, 3 * 1024);
+    fake_destroy(f);
+}
+
+static void overflow_changes_nothing(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k bigint, h numeric(38,0), v bigint", 1);
+    static const char *const pairs[] = {"k",      "k", "n",      "count(*)", "a",
+                                        "avg(v)", "s", "sum(h)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
+    char text[FAKE_TEXT_MAX];
+
+    (void)state;
+    start(f, schema, &spec);
+    assert_true((f->fallible & MR_FALLIBLE_RANGE) != 0);
+    feed(f, schema,
+         "1|99999999999999999999999999999999999999|1\n"
+         "1|1|100\n"
+         "1|-1|4\n"
+         "1|1|1\n",
+         text);
+    assert_string_equal(text, "1|1|1.000000|99999999999999999999999999999999999999\n"
+                              "1|2|2.500000|99999999999999999999999999999999999998\n"
+                              "1|3|2.000000|99999999999999999999999999999999999999\n");
+    assert_string_equal(f->task.rejects, "1 22003;");
+    fake_destroy(f);
+}
+
+static void a_lone_average_can_overflow(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k bigint, h numeric(38,0)", 1);
+    static const char *const pairs[] = {"k", "k", "a", "avg(h)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    char text[FAKE_TEXT_MAX];
+    uint32_t calls = 0;
+
+    (void)state;
+    start(f, schema, &spec);
+    feed(f, schema, "1|99999999999999999999999999999999999999\n2|5\n", text);
+    assert_string_equal(f->task.rejects, "0 22003;");
+    assert_int_equal(f->task.table.count, 1); /* No empty record is left behind. */
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "2|5.000000\n");
+    fake_destroy(f);
+}
+
+static void arguments_and_results_can_fail(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k text, v bigint, w bigint", 1);
+    static const char *const pairs[] = {
+        "k", "k", "q", "sum(10 / v) / sum(w)", "u", "upper(k) || count(*)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
+    char text[FAKE_TEXT_MAX];
+
+    (void)state;
+    f->task.wants_old = true;
+    start(f, schema, &spec);
+    assert_true((f->fallible & MR_FALLIBLE_DATA) != 0);
+    /* Row 0 cannot be folded in; row 1 leaves a group whose result fails, so nothing is sent; row 2
+     * repairs it: an insert for those behind. */
+    feed(f, schema, "a|0|5\na|5|0\na|5|2\na|1|-2\n", text);
+    assert_string_equal(text, "+a|2.000000|A2\n-a|2.000000|A2\n");
+    assert_string_equal(f->task.rejects, "0 22012;1 22012;3 22012;");
+    fake_destroy(f);
+}
+
+static void results_that_fail_in_flush(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k text, v bigint, w bigint", 1);
+    static const char *const pairs[] = {"k", "k", "q", "sum(v) / sum(w)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    char text[FAKE_TEXT_MAX];
+    uint32_t calls = 0;
+
+    (void)state;
+    start(f, schema, &spec);
+    feed(f, schema, "a|5|0\nb|6|3\n", text);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "b|2.000000\n");
+    assert_string_equal(f->task.rejects, "0 22012;");
+    assert_false(mr_column_valid(&f->out->columns[1], 0));
+    fake_destroy(f);
+}
+
+static mr_batch *long_texts(fake *f, const mr_schema *schema, uint32_t rows, uint32_t column,
+                            uint32_t bytes)
+{
+    mr_batch *in = mr_batch_take(mr_batch_pool_create(f->arena, schema, 1, 64 << 20, false));
+
+    for (uint32_t row = 0; row < rows; row++) {
+        uint8_t *text = mr_batch_scratch(in, bytes);
+        memset(text, 'a' + (int)(row % 26), bytes);
+        for (uint32_t c = 0; c < schema->field_count; c++) {
+            ((mr_view *)mr_batch_cells(in, c))[row] =
+                c == column ? (mr_view){text, bytes} : (mr_view){(const uint8_t *)"k", 1};
+        }
+        mr_batch_event_times(in)[row] = row;
+    }
+    mr_batch_set_rows(in, rows);
+    return in;
+}
+
+static void too_long(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k text, t text", 1);
+    static const char *const pairs[] = {"k", "k", "hi", "max(t)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
+    uint32_t calls = 0;
+
+    (void)state;
+    f->task.table.value_max = 1000;
+    start(f, schema, &spec);
+    assert_int_equal(fake_process(f, long_texts(f, schema, 1, 0, 5000), NULL, &calls),
+                     MR_STEP_NEXT);
+    assert_string_equal(f->task.rejects, "0 STATE_KEY;");
+    assert_int_equal(fake_process(f, long_texts(f, schema, 2, 1, 990), NULL, &calls), MR_STEP_NEXT);
+    assert_string_equal(f->task.rejects, "0 STATE_KEY;0 STATE_VALUE;1 STATE_VALUE;");
+    f->task.table.value_max = 1 << 20;
+    fake_destroy(f);
+}
+
+static void texts_fill_the_output(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k text, t text", 1);
+    static const char *const pairs[] = {"k", "k", "hi", "max(t)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
+    uint32_t calls = 0;
+
+    (void)state;
+    f->out_scratch_bytes = 100000;
+    f->task.wants_old = true;
+    start(f, schema, &spec);
+    /* 20 rows with two halves of 10,000 bytes each, four rows at most in 100,000 bytes. */
+    assert_int_equal(fake_process(f, long_texts(f, schema, 20, 1, 10000), NULL, &calls),
+                     MR_STEP_NEXT);
+    assert_int_equal(calls, 5);
+    assert_string_equal(f->task.rejects, "");
+    /* What no output batch can carry is no result. */
+    assert_int_equal(fake_process(f, long_texts(f, schema, 1, 1, 60000), NULL, &calls),
+                     MR_STEP_NEXT);
+    assert_string_equal(f->task.rejects, "");
+    fake_destroy(f);
+
+    f = fake_create();
+    schema = fake_schema(f, "k text, t text", 1);
+    spec = make_spec(f, schema, ON_COMMIT, pairs);
+    f->out_scratch_bytes = 100000;
+    start(f, schema, &spec);
+    assert_int_equal(fake_process(f, long_texts(f, schema, 1, 1, 60000), NULL, &calls),
+                     MR_STEP_NEXT);
+    assert_string_equal(f->task.rejects, "0 54000;");
+    fake_destroy(f);
+}
+
+static void state_is_full(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, columns, 1);
+    static const char *const pairs[] = {"k", "k", "n", "count(*)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    uint32_t calls = 0;
+
+    (void)state;
+    f->task.table.count_max = 1;
+    start(f, schema, &spec);
+    assert_int_equal(
+        fake_process(f,
+                     mr_test_batch(f->arena, schema, "a|1|1.00|1|x\na|1|1.00|1|x\nb|1|1.00|1|x\n"),
+                     NULL, &calls),
+        MR_STEP_FAILED);
+    assert_int_equal(f->task.diag.status, MR_ERR_LIMIT);
+    assert_non_null(strstr(f->task.diag.text, "after 2 rows"));
+    fake_destroy(f);
+}
+
+static void null_and_composite_keys(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "a text, b bigint, c timestamptz, v bigint", 1);
+    static const uint16_t by[] = {0, 1, 2};
+    static const char *const pairs[] = {"c", "", "b", "", "a", "", "n", "count(*)", NULL};
+    aggregate_spec_mirror spec = {.by = {.indexes = by, .count = 3}};
+    mr_diag diag = {0};
+    char text[FAKE_TEXT_MAX];
+    uint32_t calls = 0;
+
+    (void)state;
+    assert_int_equal(fake_fold(f, schema, &spec.by, pairs, &spec.fold, &diag), MR_OK);
+    start(f, schema, &spec);
+    feed(f, schema,
+         "x|1|2026-01-01T00:00:00Z|1\nx|\\N|2026-01-01T00:00:00Z|1\nx|1|2026-01-01T00:00:00Z|1\n"
+         "|1|\\N|1\n",
+         text);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text,
+                        "2026-01-01T00:00:00Z|1|x|2\n2026-01-01T00:00:00Z|\\N|x|1\n\\N|1||1\n");
+    assert_int_equal(f->node.outputs[0].schema->identity_count, 3);
+    assert_int_equal(f->node.outputs[0].schema->identity[0], 2);
+    assert_int_equal(f->node.outputs[0].schema->key[0], 2);
+    fake_destroy(f);
+}
+
+static void refused(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        uint16_t code;
+    } table[] = {
+        {"x", "v", 309},
+        {"x", "v + count(*)", 309},
+        {"x", "event_time", 309},
+        {"v", "", 309},
+        {"w", "", 302},
+        {"x", "sum(t)", 303},
+        {"x", "max(k = 'x')", 303},
+        {"x", "sum(sum(v))", 303},
+        {"x", "sum(v, v)", 303},
+        {"x", "sum(*)", 303},
+        {"x", "sum(distinct v)", 306},
+        {"x", "sum(v) filter (where v > 1)", 306},
+        {"x", "sum(v order by v)", 306},
+        {"x", "last(v)", 306},
+        {"x", "sum(v) over ()", 305},
+        {"n", "count(*)", 310},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        fake *f = fake_create();
+        const mr_schema *schema = fake_schema(f, columns, 1);
+        const mr_columns by = {.indexes = by_k, .count = 1};
+        const char *const pairs[] = {table[i].name, table[i].text, NULL};
+        const mr_fold *fold = NULL;
+        mr_diag diag = {0};
+        assert_int_equal(fake_fold(f, schema, &by, pairs, &fold, &diag), MR_ERR_CONFIG);
+        if (diag.code != table[i].code) {
+            print_error("%s: M0%u %s\n", table[i].text, diag.code, diag.text);
+            fail();
+        }
+        fake_destroy(f);
+    }
+}
+
+static void plan_refuses(void **state)
+{
+    fake *f = fake_create();
+    mr_schema *schema = fake_schema(f, columns, 1);
+    static const char *const pairs[] = {"k", "k", "n", "count(*)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+
+    (void)state;
+    schema->mode = MR_UPSERT;
+    assert_int_equal(fake_plan(f, &mr_op_aggregate, schema, &spec), MR_ERR_CONFIG);
+    assert_int_equal(strncmp(f->error, "M0404", 5), 0);
+    schema->mode = MR_APPEND;
+    schema->key[schema->key_count++] = 1;
+    spec = make_spec(f, schema, ON_COMMIT, pairs);
+    assert_int_equal(fake_plan(f, &mr_op_aggregate, schema, &spec), MR_ERR_CONFIG);
+    assert_int_equal(strncmp(f->error, "M0401", 5), 0);
+    fake_destroy(f);
+}
+
+static uint64_t layout_of(const char *by_columns, const char *text)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, by_columns, 1);
+    const char *const pairs[] = {"k", "k", "x", text, NULL};
+    const aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    const uint64_t layout = mr_fold_layout(spec.fold);
+
+    fake_destroy(f);
+    return layout;
+}
+
+static void layouts(void **state)
+{
+    const uint64_t one = layout_of(columns, "sum(v + 1)");
+
+    (void)state;
+    assert_true(one == layout_of(columns, "  sum( v+1 ) * 2"));
+    assert_true(one == layout_of("k text, x bigint, v bigint, t text", "sum(v + 1)"));
+    assert_true(one != layout_of(columns, "sum(v + 2)"));
+    assert_true(one != layout_of(columns, "avg(v + 1)"));
+    assert_true(one != layout_of(columns, "sum(d)"));
+    assert_true(one != layout_of(columns, "sum(v + 1) + count(*)"));
+    assert_true(one != layout_of("k bigint, v bigint", "sum(v + 1)"));
+    assert_true(one != layout_of("k text, v numeric(10,2)", "sum(v + 1)"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(results_on_commit),
+        cmocka_unit_test(event_time_is_the_greatest),
+        cmocka_unit_test(halves_on_commit),
+        cmocka_unit_test(every_row),
+        cmocka_unit_test(many_rows_take_several_calls),
+        cmocka_unit_test(flush_in_pieces),
+        cmocka_unit_test(overflow_changes_nothing),
+        cmocka_unit_test(a_lone_average_can_overflow),
+        cmocka_unit_test(arguments_and_results_can_fail),
+        cmocka_unit_test(results_that_fail_in_flush),
+        cmocka_unit_test(too_long),
+        cmocka_unit_test(texts_fill_the_output),
+        cmocka_unit_test(state_is_full),
+        cmocka_unit_test(null_and_composite_keys),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(plan_refuses),
+        cmocka_unit_test(layouts),
+    };
+    return cmocka_run_group_tests_name("aggregate", tests, NULL, NULL);
+}
