@@ -34,48 +34,67 @@ typedef struct resume {
     const uint8_t *pattern, *text;
 } resume;
 
+/* A text that is used up matches what is left if that is nothing but %. */
+static verdict match_end(const pattern *p, const uint8_t *at)
+{
+    while (at < p->end && *at == '%' && !at_escape(p, at)) {
+        at++;
+    }
+    return at == p->end ? MATCH : NO_MATCH;
+}
+
+/* Behind a %: further % mean nothing, each _ takes a character of the text. */
+static const uint8_t *skip_wildcards(const pattern *p, const uint8_t *at, const uint8_t **text,
+                                     const uint8_t *end)
+{
+    while (at < p->end && !at_escape(p, at) && (*at == '%' || (*at == '_' && *text < end))) {
+        *text += *at == '_' ? character_bytes(**text) : 0;
+        at++;
+    }
+    return at;
+}
+
 static verdict match(const pattern *p, mr_view text)
 {
     const uint8_t *t = text.bytes, *end = text.bytes + text.size_bytes, *at = p->bytes;
     resume last = {0};
 
-    for (;;) {
+    while (t < end) {
         if (at < p->end && at_escape(p, at)) {
             const uint8_t *literal = at + p->escape_bytes;
-            /* The end of the text decides before a bad end of the pattern, but not behind a %. */
-            if (literal == p->end && (t < end || last.pattern == at)) {
+            if (literal == p->end) {
                 return BAD_PATTERN;
             }
-            if (t < end && *t == *literal) {
-                const uint32_t bytes = character_bytes(*literal);
-                if ((size_t)(end - t) >= bytes && memcmp(t, literal, bytes) == 0) {
-                    t += bytes;
-                    at = literal + bytes;
-                    continue;
-                }
+            const uint32_t bytes = character_bytes(*literal);
+            if ((size_t)(end - t) >= bytes && memcmp(t, literal, bytes) == 0) {
+                t += bytes;
+                at = literal + bytes;
+                continue;
             }
         } else if (at < p->end && *at == '%') {
-            at++;
+            at = skip_wildcards(p, at, &t, end);
             if (at == p->end) {
                 return MATCH;
             }
+            if (at_escape(p, at) && at + p->escape_bytes == p->end) {
+                return BAD_PATTERN; /* Found out even when the text is used up. */
+            }
             last = (resume){.pattern = at, .text = t};
             continue;
-        } else if (at < p->end && t < end && (*at == '_' || *at == *t)) {
+        } else if (at < p->end && (*at == '_' || *at == *t)) {
             t += *at == '_' ? character_bytes(*t) : 1;
             at++;
             continue;
-        } else if (at == p->end && t == end) {
-            return MATCH;
         }
-        /* A mismatch: the last % takes one byte more. */
-        if (t >= end || last.pattern == NULL || last.text >= end) {
+        /* A mismatch: the last % takes one character more. */
+        if (last.pattern == NULL) {
             return NO_MATCH;
         }
         last.text += character_bytes(*last.text);
         t = last.text;
         at = last.pattern;
     }
+    return match_end(p, at);
 }
 
 static pattern make_pattern(mr_view text, uint32_t escape)

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROOM_FIRST = 64 << 10, PENDING_FIRST = 1024 };
+enum { ROOM_FIRST = 64 << 10, PENDING_FIRST = 1024, READER_BIT = 63 };
 
 static void *take(uint64_t size_bytes);
 static void give(void *memory, uint64_t size_bytes);
@@ -85,7 +85,7 @@ void mr_sim_disk_crash(mr_sim_disk *disk, const uint8_t *keep)
     disk->pending_count = 0;
     for (uint32_t i = 0; i < MR_SIM_FILES_MAX; i++) {
         mr_sim_file *file = &disk->files[i];
-        file->is_locked = false;
+        file->locks = 0;
         file->open_count = 0;
         if (file->path[0] == '\0') {
             continue;
@@ -182,7 +182,7 @@ uint64_t mr_sim_draw(mr_sim_disk *disk, uint64_t below)
 
 mr_sim_file *mr_sim_file_of(mr_sim_disk *disk, int descriptor)
 {
-    const int index = descriptor - MR_SIM_DESCRIPTOR_FIRST;
+    const int index = (descriptor - MR_SIM_DESCRIPTOR_FIRST) % MR_SIM_DESCRIPTOR_STEP;
 
     MR_ASSERT(index >= 0 && index < MR_SIM_FILES_MAX && disk->files[index].path[0] != '\0');
     return &disk->files[index];
@@ -337,21 +337,25 @@ static mr_status sim_open(void *self, const char *path, uint32_t flags, int *des
         grow(file, ROOM_FIRST);
     }
     mr_sim_file *file = &disk->files[found];
-    if ((flags & MR_FILE_LOCK) != 0) {
-        if (file->is_locked) {
-            return mr_diag_set(diag, MR_ERR_REFUSED, 0, "E_STATE_LOCKED: %s: in use", path);
-        }
-        file->is_locked = true;
+    const uint32_t bit =
+        (flags & MR_FILE_READ_ONLY) != 0 ? READER_BIT : flags >> MR_FILE_SHARD_SHIFT;
+    const uint64_t lock = (flags & MR_FILE_LOCK) != 0 ? UINT64_C(1) << bit : 0;
+    MR_ASSERT(bit <= READER_BIT);
+    if (lock != 0 &&
+        (bit == READER_BIT ? file->locks != 0
+                           : (file->locks & (lock | UINT64_C(1) << READER_BIT)) != 0)) {
+        return mr_diag_set(diag, MR_ERR_REFUSED, 0, "E_STATE_LOCKED: %s: in use", path);
     }
     if ((flags & MR_FILE_CREATE) != 0) {
         if (!mr_sim_call(disk)) {
-            file->is_locked = file->is_locked && (flags & MR_FILE_LOCK) == 0;
             return mr_diag_set(diag, MR_ERR_REFUSED, 0, "E_STATE_IO: %s: the disk is dead", path);
         }
         file->name_is_durable = true;
     }
+    file->locks |= lock;
     file->open_count++;
-    *descriptor = MR_SIM_DESCRIPTOR_FIRST + found;
+    *descriptor =
+        MR_SIM_DESCRIPTOR_FIRST + found + (lock != 0 ? MR_SIM_DESCRIPTOR_STEP * ((int)bit + 1) : 0);
     *size_bytes = file->seen_bytes;
     return MR_OK;
 }
@@ -416,7 +420,10 @@ static void sim_close(void *self, int descriptor)
 
     MR_ASSERT(file->open_count > 0);
     file->open_count--;
-    file->is_locked = file->is_locked && file->open_count > 0;
+    const int step = (descriptor - MR_SIM_DESCRIPTOR_FIRST) / MR_SIM_DESCRIPTOR_STEP;
+    if (step > 0) {
+        file->locks &= ~(UINT64_C(1) << (step - 1));
+    }
 }
 
 /* ---- Helpers ---- */

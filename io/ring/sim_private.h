@@ -11,7 +11,8 @@ enum {
     MR_SIM_SECTOR_BYTES = 512,
     MR_SIM_FILES_MAX = 16,
     MR_SIM_PATH_BYTES = 256,
-    MR_SIM_DESCRIPTOR_FIRST = 1000
+    MR_SIM_DESCRIPTOR_FIRST = 1000,
+    MR_SIM_DESCRIPTOR_STEP = 100 /* One a lock: first + step * (1 + its bit) + file. */
 };
 
 typedef struct mr_sim_sector { /* A pending version of a sector. */
@@ -26,7 +27,8 @@ typedef struct mr_sim_file {
     char path[MR_SIM_PATH_BYTES]; /* "" = a free place. */
     uint8_t *seen, *durable;      /* What reads give; what a crash leaves at least. */
     uint64_t room_bytes, seen_bytes, durable_bytes;
-    bool name_is_durable, is_locked;
+    bool name_is_durable;
+    uint64_t locks; /* Bit s: shard s; the top bit: a reader. */
     uint32_t open_count;
 } mr_sim_file;
 
