@@ -22,6 +22,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import sys
 import time
 
@@ -125,6 +126,19 @@ def die_with_parent():
     LIBC.prctl(1, signal.SIGKILL)  # 1 = PR_SET_PDEATHSIG
 
 
+def _claim_port(port):
+    """The locked file that stands for a port block, or None if another broker has it. Two brokers
+    that start at the same moment would else both find the port free, and the one that loses would
+    take the other for itself."""
+    claim = open(pathlib.Path(tempfile.gettempdir()) / f"millrace-kafka-{port}.lock", "w")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        claim.close()
+        return None
+    return claim
+
+
 class Broker:
     """A broker in build/services/<name>/. `install` comes from kafka_install.ensure()."""
 
@@ -156,7 +170,13 @@ class Broker:
                 self.port = PORT_FIRST + block * PORT_STEP
                 if not _ports_free((self.port, self.port + 1)):
                     continue
-            self._spawn()
+            claim = _claim_port(self.port)
+            if claim is None:
+                if fresh:
+                    continue
+                raise ServiceError(f"Kafka: port {self.port} belongs to another broker of ours")
+            with claim:
+                self._spawn(claim)
             if self._wait_ready():
                 self._write_env()
                 return time.monotonic() - began
@@ -207,7 +227,8 @@ class Broker:
             long_max=LONG_MAX))
         (self.folder / "log4j2.xml").write_text(LOGGING)
 
-    def _spawn(self):
+    def _spawn(self, claim):
+        """claim: the file whose lock stands for the ports; the broker keeps it while it lives."""
         self._write_properties()
         line = ["taskset", "-c", "0"] if self.profile == "bench" else []
         line += [self.install.java, *(BENCH_JVM if self.profile == "bench" else TEST_JVM)]
@@ -219,7 +240,7 @@ class Broker:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in line], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=self.folder, start_new_session=True,
+                cwd=self.folder, start_new_session=True, pass_fds=(claim.fileno(),),
                 preexec_fn=die_with_parent if self.owned else None)
         self.pid = self.process.pid
         (self.folder / "pid").write_text(f"{self.pid}\n")

@@ -25,6 +25,8 @@ static mr_status judge_deliveries(mr_producer *producer, rd_kafka_event_t *event
 static mr_status judge_delivery(mr_producer *producer, const rd_kafka_message_t *message,
                                 mr_diag *diag);
 static mr_status judge_event(mr_producer *producer, rd_kafka_event_t *event, mr_diag *diag);
+static mr_fault resolve(mr_producer *producer, rd_kafka_resp_err_t code);
+static void note_fence(mr_producer *producer, const mr_verdict *verdict);
 
 void mr_producer_open(mr_producer *producer, const mr_kafka_options *options, mr_txn *txn)
 {
@@ -78,8 +80,9 @@ mr_status mr_producer_submit(mr_producer *producer, const mr_chunk *chunk, mr_di
             return await_room(producer, now_us);
         }
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            const mr_fault fault = mr_fault_of_code(code);
+            const mr_fault fault = resolve(producer, code);
             const mr_verdict verdict = mr_kafka_judge(MR_CALL_PRODUCE, &fault, true);
+            note_fence(producer, &verdict);
             const mr_status status = mr_verdict_tell(&verdict, &fault, "handing a record over",
                                                      rd_kafka_err2str(code), diag);
             return mr_diag_frame(diag, status, "%s-%d",
@@ -282,22 +285,35 @@ static mr_status judge_delivery(mr_producer *producer, const rd_kafka_message_t 
     return mr_diag_frame(diag, status, "%s-%d", topic, message->partition);
 }
 
-static mr_status judge_event(mr_producer *producer, rd_kafka_event_t *event, mr_diag *diag)
+/* A fatal producer says only that it is; why stands in the handle. */
+static mr_fault resolve(mr_producer *producer, rd_kafka_resp_err_t code)
 {
-    mr_fault fault = mr_fault_of_code(rd_kafka_event_error(event));
+    mr_fault fault = mr_fault_of_code(code);
     char words[256];
 
     if (fault.code == RD_KAFKA_RESP_ERR__FATAL) {
         fault.code = rd_kafka_fatal_error(producer->txn->clients.producer, words, sizeof(words));
         fault.is_fatal = true;
     }
+    return fault;
+}
+
+/* Whoever hears of the fence first: the next INIT must look who it was before it takes the id. */
+static void note_fence(mr_producer *producer, const mr_verdict *verdict)
+{
+    if (verdict->is_fence) {
+        atomic_store_explicit(&producer->txn->fenced, true, memory_order_release);
+    }
+}
+
+static mr_status judge_event(mr_producer *producer, rd_kafka_event_t *event, mr_diag *diag)
+{
+    const mr_fault fault = resolve(producer, rd_kafka_event_error(event));
     const mr_verdict verdict = mr_kafka_judge(MR_CALL_EVENT, &fault, true);
     if (verdict.status == MR_OK || !fault.is_fatal) {
         return MR_OK; /* Told by the consumer, or by the call that meets it. */
     }
-    if (verdict.is_fence) {
-        atomic_store_explicit(&producer->txn->fenced, true, memory_order_release);
-    }
+    note_fence(producer, &verdict);
     return mr_verdict_tell(&verdict, &fault, "the producer failed",
                            rd_kafka_event_error_string(event), diag);
 }

@@ -657,13 +657,18 @@ static void a_watch_mixes_with_requests(void **state)
     bench *b = *state;
     const int bell = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
     const uint64_t tag = UINT64_C(1) << 63 | 1;
-    mr_io_completion completions[2];
     const mr_io_request one = request(b, MR_IO_READ, 0, 1, 3);
+    bool rang = false;
+    bool was_read = false;
 
     assert_int_equal(mr_ring_watch(b->ring, bell, tag), MR_OK);
     assert_int_equal(mr_ring_submit(b->ring, &one, 1), 1);
-    await(b, completions, 2);
-    assert_true((completions[0].tag == tag) != (completions[1].tag == tag));
+    while (!rang || !was_read) { /* A bell nobody drains may ring more than once. */
+        mr_io_completion completion;
+        await(b, &completion, 1);
+        rang = rang || completion.tag == tag;
+        was_read = was_read || completion.tag == 3;
+    }
     mr_ring_close(b->ring);
     b->ring = NULL;
     (void)close(bell);

@@ -1,0 +1,307 @@
+/*
+ * state_test.c - opening and declaring: what is refused by name; stores without tables; readers.
+ */
+#include "engine/base/assert.h"
+#include "engine/state/state_private.h"
+#include "tests/unit/state/rig.h"
+
+enum { EPOCHS_READ_MAX = 6 };
+
+static void test_layouts_are_compared(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+    mr_table *table = NULL;
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    assert_true(rig_put(r, 0, 0, 1, 10));
+    (void)rig_commit(r);
+    rig_close(r);
+    const mr_io io = mr_sim_disk_io(disk);
+    assert_int_equal(mr_ring_open(&r->ring, &io, &r->diag), MR_OK);
+    assert_int_equal(mr_state_open(&r->state, &r->options, r->ring, &r->diag), MR_OK);
+    mr_table_spec spec = {.task = 3, .table = 0, .kind = MR_TABLE_HASH, .layout = 999};
+    assert_int_equal(mr_state_declare(r->state, &spec, "per_user.results", &table, &r->diag),
+                     MR_ERR_REFUSED);
+    assert_non_null(strstr(r->diag.text, "E_STATE_LAYOUT"));
+    assert_non_null(strstr(r->diag.text, "per_user.results"));
+    spec.layout = 100;
+    assert_int_equal(mr_state_declare(r->state, &spec, "per_user.results", &table, &r->diag),
+                     MR_OK);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+static void test_other_kinds_are_refused(void **state)
+{
+    rig *r = rig_create(NULL, 1);
+    mr_table *table = NULL;
+    const mr_table_spec spec = {.task = 3, .table = 9, .kind = MR_TABLE_PANE};
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(mr_state_declare(r->state, &spec, "w.panes", &table, &r->diag), MR_ERR_CONFIG);
+    assert_non_null(strstr(r->diag.text, "w.panes"));
+    rig_free(r);
+}
+
+static void test_too_little_memory_is_told(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+
+    (void)state;
+    r->options.memory_bytes = 300 << 10;
+    assert_int_equal(rig_open(r), MR_ERR_CONFIG);
+    assert_non_null(strstr(r->diag.text, "E_MEMORY_BUDGET"));
+    rig_close(r);
+    r->options.memory_bytes = 1 << 20;
+    r->options.epoch_bytes_max = UINT64_C(225) << 20;
+    assert_int_equal(rig_open(r), MR_ERR_CONFIG);
+    assert_non_null(strstr(r->diag.text, "commit.dirty_state"));
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+static void test_a_second_store_is_locked_out(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+    rig *second = rig_create(disk, 1);
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_open(second), MR_ERR_REFUSED);
+    assert_non_null(strstr(second->diag.text, "E_STATE_LOCKED"));
+    rig_free(second);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* Rewrites both superblocks with good sums. */
+static void forge(mr_sim_disk *disk, void (*change)(mr_superblock *super))
+{
+    uint64_t size = 0;
+    uint8_t *data = mr_sim_disk_file(disk, "dir/shard-0.data", &size);
+
+    assert_non_null(data);
+    for (uint32_t i = 0; i < 2; i++) {
+        mr_superblock *super = (mr_superblock *)(void *)(data + (size_t)i * 4096);
+        uint64_t low = 0;
+        change(super);
+        memcpy(&low, super->store, sizeof(low));
+        memset(super->checksum, 0, sizeof(super->checksum));
+        uint8_t sum[16];
+        mr_hash128(super, 4096, low ^ (uint64_t)i * 4096, sum);
+        memcpy(super->checksum, sum, sizeof(sum));
+    }
+}
+
+static void newer(mr_superblock *super)
+{
+    super->major = 2;
+}
+
+static void with_a_feature(mr_superblock *super)
+{
+    super->incompatible = 4;
+}
+
+static void of_another_shard(mr_superblock *super)
+{
+    super->shard = 5;
+}
+
+static void with_a_base(mr_superblock *super)
+{
+    super->base_to = 9;
+}
+
+static void test_superblocks_are_judged(void **state)
+{
+    static const struct {
+        void (*change)(mr_superblock *super);
+        const char *name;
+    } rows[] = {{newer, "E_STATE_FORMAT"},
+                {with_a_feature, "E_STATE_FORMAT"},
+                {of_another_shard, "E_STATE_FOREIGN"},
+                {with_a_base, "E_STATE_DAMAGED"}};
+
+    (void)state;
+    for (size_t i = 0; i < MR_LENGTH(rows); i++) {
+        mr_sim_disk *disk = mr_sim_disk_create(1);
+        rig *r = rig_create(disk, 1);
+        assert_int_equal(rig_open(r), MR_OK);
+        rig_close(r);
+        forge(disk, rows[i].change);
+        assert_int_equal(rig_open(r), MR_ERR_REFUSED);
+        assert_non_null(strstr(r->diag.text, rows[i].name));
+        rig_free(r);
+        mr_sim_disk_destroy(disk);
+    }
+}
+
+static void test_one_superblock_suffices(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+    uint64_t size = 0;
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    rig_work(r, 5);
+    const rig_past *past = rig_commit(r);
+    rig_close(r);
+    mr_sim_disk_file(disk, "dir/shard-0.data", &size)[100] ^= 1;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, past), MR_OK);
+    rig_check(r, &past->model);
+    rig_close(r);
+    mr_sim_disk_file(disk, "dir/shard-0.data", &size)[4096 + 100] ^= 1;
+    assert_int_equal(rig_open(r), MR_ERR_REFUSED);
+    assert_non_null(strstr(r->diag.text, "E_STATE_DAMAGED"));
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+static void test_a_store_without_tables_only_numbers(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+    const mr_io io = mr_sim_disk_io(disk);
+    mr_task_point points[RIG_TASKS];
+    uint32_t count = 0;
+    uint64_t epoch = 0;
+    uint64_t size = 0;
+
+    (void)state;
+    assert_int_equal(mr_ring_open(&r->ring, &io, &r->diag), MR_OK);
+    assert_int_equal(mr_state_open(&r->state, &r->options, r->ring, &r->diag), MR_OK);
+    for (uint32_t i = 0; i < RIG_TASKS; i++) {
+        points[i] = (mr_task_point){.task = rig_tasks[i], .lineage = 9, .epoch = 40 + i};
+    }
+    assert_int_equal(mr_state_roll(r->state, 6, points, RIG_TASKS, NULL, 0, &r->diag), MR_OK);
+    assert_int_equal(points[0].verdict, MR_VERDICT_NORMAL);
+    assert_int_equal(mr_state_epoch(r->state), 42);
+    assert_int_equal(mr_state_demand(r->state), 0);
+    assert_int_equal(mr_state_seal(r->state, r->offsets, RIG_TASKS, &epoch, points, &count),
+                     MR_STEP_NEXT);
+    assert_int_equal(epoch, 42);
+    assert_int_equal(count, RIG_TASKS);
+    assert_int_equal(points[1].digest, 0);
+    assert_int_equal(points[1].lineage, 9);
+    assert_int_equal(points[1].incarnation, 6);
+    assert_int_equal(mr_state_seal(r->state, r->offsets, RIG_TASKS, &epoch, points, &count),
+                     MR_STEP_WAIT);
+    assert_int_equal(mr_state_prepared(r->state, 42, &r->diag), MR_STEP_NEXT);
+    mr_state_acknowledge(r->state, 42);
+    assert_int_equal(mr_state_epoch(r->state), 43);
+    assert_null(mr_sim_disk_file(disk, "dir/shard-0.wal", &size));
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+static void test_a_reader_sees_every_epoch(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+    const mr_io io = mr_sim_disk_io(disk);
+    mr_state_summary summary;
+    uint8_t digests[EPOCHS_READ_MAX][RIG_TASKS][16];
+    uint32_t epochs = 0;
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    for (; epochs < EPOCHS_READ_MAX; epochs++) {
+        rig_work(r, 10);
+        (void)rig_commit(r);
+        rig_digests(r, digests[epochs]);
+    }
+    rig_close(r);
+    const uint64_t calls = mr_sim_disk_call_count(disk);
+    assert_int_equal(mr_ring_open(&r->ring, &io, &r->diag), MR_OK);
+    assert_int_equal(mr_state_open_reader(&r->state, &r->options, r->ring, &r->diag), MR_OK);
+    assert_int_equal(mr_state_verify(r->state, &summary, &r->diag), MR_OK);
+    assert_int_equal(summary.delta_count, epochs);
+    assert_int_equal(summary.task_count, RIG_TASKS);
+    assert_int_equal(summary.table_count, RIG_TASKS * RIG_TABLES);
+    for (uint32_t i = 0; i < epochs; i++) {
+        assert_int_equal(mr_state_read_epoch(r->state, r->pasts[i].epoch, &r->diag), MR_OK);
+        for (uint32_t t = 0; t < RIG_TASKS; t++) {
+            uint8_t digest[16];
+            mr_state_digest(r->state, rig_tasks[t], digest);
+            assert_memory_equal(digest, digests[i][t], sizeof(digest));
+        }
+    }
+    uint64_t rows = 0;
+    uint64_t keys = 0;
+    for (uint32_t i = 0; i < summary.table_count; i++) {
+        uint64_t position[2] = {0};
+        mr_table_row row;
+        mr_state_table table;
+        mr_state_stored_table(r->state, i, &table);
+        keys += table.key_count;
+        while (mr_state_next_row(r->state, i, position, &row)) {
+            rows++;
+        }
+    }
+    assert_int_equal(rows, keys);
+    assert_true(rows > 0);
+    assert_int_equal(mr_state_read_epoch(r->state, 1000, &r->diag), MR_ERR_REFUSED);
+    assert_non_null(strstr(r->diag.text, "E_STATE_BEHIND"));
+    assert_int_equal(mr_sim_disk_pending_count(disk), 0); /* Nothing was written. */
+    assert_true(mr_sim_disk_call_count(disk) > calls);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+static void test_verify_finds_damage(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+    mr_state_summary summary;
+    uint64_t size = 0;
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    for (uint32_t i = 0; i < 6; i++) {
+        rig_work(r, 10);
+        (void)rig_commit(r);
+    }
+    rig_close(r);
+    const uint64_t places[] = {60, 4096 + 200}; /* The part block; the first delta. */
+    for (size_t i = 0; i < MR_LENGTH(places); i++) {
+        const mr_io io = mr_sim_disk_io(disk);
+        mr_sim_disk_file(disk, "dir/shard-0.wal", &size)[places[i]] ^= 16;
+        assert_int_equal(mr_ring_open(&r->ring, &io, &r->diag), MR_OK);
+        assert_int_equal(mr_state_open_reader(&r->state, &r->options, r->ring, &r->diag), MR_OK);
+        assert_int_equal(mr_state_verify(r->state, &summary, &r->diag), MR_ERR_CORRUPT);
+        assert_non_null(strstr(r->diag.text, "E_STATE_DAMAGED"));
+        mr_sim_disk_file(disk, "dir/shard-0.wal", &size)[places[i]] ^= 16;
+        rig_close(r);
+    }
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layouts_are_compared),
+        cmocka_unit_test(test_other_kinds_are_refused),
+        cmocka_unit_test(test_too_little_memory_is_told),
+        cmocka_unit_test(test_a_second_store_is_locked_out),
+        cmocka_unit_test(test_superblocks_are_judged),
+        cmocka_unit_test(test_one_superblock_suffices),
+        cmocka_unit_test(test_a_store_without_tables_only_numbers),
+        cmocka_unit_test(test_a_reader_sees_every_epoch),
+        cmocka_unit_test(test_verify_finds_damage),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
