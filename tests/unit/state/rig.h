@@ -134,6 +134,9 @@ static inline void rig_turn(rig *r)
     if (r->ring == NULL) {
         return;
     }
+    if (mr_ring_in_flight(r->ring) > 0) {
+        mr_ring_wait(r->ring, 1, 1000);
+    }
     const uint32_t count = mr_ring_reap(r->ring, completions, 16);
     for (uint32_t i = 0; i < count; i++) {
         mr_state_complete(r->state, &completions[i]);
