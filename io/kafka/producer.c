@@ -123,6 +123,13 @@ mr_status mr_producer_drain(mr_producer *producer, mr_diag *diag)
 void mr_producer_purge(mr_producer *producer)
 {
     const mr_clients *clients = &producer->txn->clients;
+    /* Whatever failed first (often a delivery that was purged): if the producer was fenced, say so.
+     */
+    const mr_fault fault = resolve(producer, RD_KAFKA_RESP_ERR__FATAL);
+    if (fault.code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const mr_verdict verdict = mr_kafka_judge(MR_CALL_EVENT, &fault, true);
+        note_fence(producer, &verdict);
+    }
     (void)rd_kafka_purge(clients->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     mr_kafka_told(mr_producer_drain(producer, NULL));
 }
