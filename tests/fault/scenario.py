@@ -69,6 +69,8 @@ class Scenario:
         """Lets a worker commit all there is, ends it cleanly and judges what the cluster holds."""
         worker = worker or self.worker(**more)
         self.wait_done(worker)
+        # All may be done already: a SIGTERM before it runs would end it by the default action.
+        worker.wait_stderr("msg=recovered")
         worker.terminate()
         self.judge()
 
