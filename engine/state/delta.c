@@ -8,6 +8,8 @@
  */
 #include "engine/state/state_private.h"
 
+enum { RECORDS_AHEAD = 16, SMALL_ROW_BYTES = 48 };
+
 typedef struct writer {
     uint8_t *delta; /* First byte of the header. */
     uint64_t at;    /* Bytes from there. */
@@ -19,6 +21,7 @@ static void sort_offsets(const mr_input_offset *offsets, uint32_t offset_count,
 static void put_tasks(mr_state *state, writer *out, mr_delta_header *header, mr_task_point *points);
 static void put_sections(const mr_state *state, uint32_t *table_index, writer *out,
                          mr_delta_task *task);
+static const mr_undo *prefetch_record(const mr_state *state, const mr_undo *undo);
 static void put_record(const mr_table *table, const mr_undo *undo, writer *out);
 static void put_seal(const mr_state *state, const mr_delta_header *header);
 static void pad(writer *out, uint64_t multiple);
@@ -189,14 +192,30 @@ static void put_sections(const mr_state *state, uint32_t *table_index, writer *o
                                 .layout = table->spec.layout};
         out->at += sizeof(*section);
         const uint64_t body = out->at;
+        const mr_undo *ahead = dirty->first;
+        for (uint32_t i = 0; i < RECORDS_AHEAD; i++) {
+            ahead = prefetch_record(state, ahead);
+        }
         for (const mr_undo *undo = dirty->first; undo != NULL; undo = undo->next) {
-            __builtin_prefetch(undo->next);
+            ahead = prefetch_record(state, ahead);
             put_record(table, undo, out);
         }
         section->bytes = out->at - body;
         task->section_count++;
     }
     task->section_bytes = out->at - task->section_from;
+}
+
+/* Entries stand in a row, the records they name anywhere. Returns the next entry. */
+static const mr_undo *prefetch_record(const mr_state *state, const mr_undo *undo)
+{
+    if (undo == NULL) {
+        return NULL;
+    }
+    const uint8_t *row = (const uint8_t *)mr_row_at(&state->pages, undo->address);
+    __builtin_prefetch(row);
+    __builtin_prefetch(row + SMALL_ROW_BYTES - 1);
+    return undo->next;
 }
 
 static void put_record(const mr_table *table, const mr_undo *undo, writer *out)

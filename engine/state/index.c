@@ -26,10 +26,12 @@ enum {
     BUCKET_BITS_MAX = 10,
     DIRECTORY_BITS_MAX = 22,
     LOAD_PERCENT = 85,
-    GROW_TRIES_MAX = 8
+    GROW_TRIES_MAX = 8,
+    SMALL_ROW_BYTES = 48 /* Of which a prefetch covers all. */
 };
 
 static mr_subtable *subtable_of(const mr_index *index, uint64_t hash);
+static uint32_t same_tag(const uint64_t *bucket, uint64_t tag);
 static bool place(mr_subtable *to, uint64_t hash, uint64_t address);
 static uint64_t *entry_of(const mr_index *index, mr_subtable *in, uint64_t hash, uint64_t address,
                           uint32_t *bucket);
@@ -78,11 +80,11 @@ void mr_index_prefetch_rows(const mr_index *index, uint64_t hash)
     const uint64_t *bucket = &in->buckets[(size_t)home * MR_BUCKET_ENTRIES];
     const uint64_t tag = hash >> 16 & 0xffff;
 
-    for (uint32_t i = 0; i < MR_BUCKET_ENTRIES; i++) {
-        if (bucket[i] >> TAG_SHIFT == tag) {
-            const mr_row *row = mr_row_at(index->pages, bucket[i] & ADDRESS_MASK);
-            __builtin_prefetch(row, 1);
-        }
+    for (uint32_t found = same_tag(bucket, tag); found != 0; found &= found - 1) {
+        const uint64_t entry = bucket[__builtin_ctz(found)];
+        const uint8_t *row = (const uint8_t *)mr_row_at(index->pages, entry & ADDRESS_MASK);
+        __builtin_prefetch(row, 1);
+        __builtin_prefetch(row + SMALL_ROW_BYTES - 1, 1); /* It may straddle two lines. */
     }
 }
 
@@ -96,18 +98,18 @@ mr_row *mr_index_find(const mr_index *index, uint64_t hash, const void *key, uin
     for (uint32_t distance = 0; distance <= DISTANCE_MAX; distance++) {
         const uint64_t *bucket =
             &in->buckets[(size_t)((home + distance) & mask) * MR_BUCKET_ENTRIES];
-        bool has_empty = false;
-        for (uint32_t i = 0; i < MR_BUCKET_ENTRIES; i++) {
-            const uint64_t entry = bucket[i];
-            has_empty |= entry == 0;
-            if (entry >> TAG_SHIFT != tag || entry == 0) {
-                continue;
-            }
+        for (uint32_t found = same_tag(bucket, tag); found != 0; found &= found - 1) {
+            const uint64_t entry = bucket[__builtin_ctz(found)];
             mr_row *row = mr_row_at(index->pages, entry & ADDRESS_MASK);
-            if (row->hash == (uint32_t)(hash >> 32) && row->key_size == key_size &&
+            /* A tag of 0 finds empty entries too. */
+            if (entry != 0 && row->hash == (uint32_t)(hash >> 32) && row->key_size == key_size &&
                 memcmp(mr_row_key(row), key, key_size) == 0) {
                 return row;
             }
+        }
+        bool has_empty = false;
+        for (uint32_t i = 0; i < MR_BUCKET_ENTRIES; i++) {
+            has_empty |= bucket[i] == 0;
         }
         if (has_empty) {
             return NULL;
@@ -176,6 +178,17 @@ static mr_subtable *subtable_of(const mr_index *index, uint64_t hash)
 {
     /* In two steps, as a shift by 64 is undefined at depth 0. */
     return &index->subtables[index->directory[(hash >> 1) >> (63 - index->depth)]];
+}
+
+/* Bit i: entry i has the tag. Without a branch an entry, as each would be a coin toss. */
+static uint32_t same_tag(const uint64_t *bucket, uint64_t tag)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < MR_BUCKET_ENTRIES; i++) {
+        found |= (uint32_t)(bucket[i] >> TAG_SHIFT == tag) << i;
+    }
+    return found;
 }
 
 static bool place(mr_subtable *to, uint64_t hash, uint64_t address)

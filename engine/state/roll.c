@@ -11,12 +11,15 @@
 #include "engine/state/state_private.h"
 #include <stdio.h>
 
+enum { IMAGES_MAX = 64 };
+
 typedef struct replay {
     mr_state *state;
-    uint64_t epoch; /* Up to here. */
-    const mr_delta_header *header;
-    mr_table *table; /* Of the last section. */
-    uint32_t task_number, table_number;
+    uint64_t epoch;            /* Up to here. */
+    const mr_section *section; /* The last one seen, and its table; NULL: not ours. */
+    mr_table *table;
+    mr_image images[IMAGES_MAX]; /* Waiting, all of `table`; borrowed from the delta. */
+    uint32_t image_count;
     bool no_memory;
 } replay;
 
@@ -25,6 +28,7 @@ static void undo_to(mr_state *state, uint64_t epoch);
 static mr_status visit(mr_state *state, void *context, const mr_delta_view *delta, mr_diag *diag);
 static bool load(void *context, const mr_section *section, mr_view key, mr_view value,
                  bool is_tombstone);
+static bool load_waiting(replay *replaying);
 static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t incarnation);
 static uint64_t number_after(const mr_state *state, const mr_judgement *judgement);
 static mr_status judge_unwritten(const mr_state *state, mr_judgement *judgement, mr_diag *diag);
@@ -156,9 +160,8 @@ static mr_status visit(mr_state *state, void *context, const mr_delta_view *delt
         return MR_OK;
     }
     mr_crash_pass(MR_K12);
-    replaying->header = delta->header;
-    replaying->table = NULL;
-    if (!mr_delta_walk(delta, load, replaying)) {
+    replaying->section = NULL;
+    if (!mr_delta_walk(delta, load, replaying) || !load_waiting(replaying)) {
         if (replaying->no_memory) {
             return mr_state_full(state, diag);
         }
@@ -176,19 +179,41 @@ static bool load(void *context, const mr_section *section, mr_view key, mr_view 
 {
     replay *replaying = context;
 
-    if (replaying->table == NULL || replaying->task_number != section->task ||
-        replaying->table_number != section->table) {
+    if (replaying->section != section) {
+        if (!load_waiting(replaying)) {
+            return false;
+        }
+        replaying->section = section;
         replaying->table = mr_state_find_table(replaying->state, section->task, section->table);
-        replaying->task_number = section->task;
-        replaying->table_number = section->table;
     }
     if (replaying->table == NULL) {
         return true; /* Not assigned to us, or no longer in the topology: stays in the log. */
     }
-    if (!mr_table_load(replaying->table, key.bytes, key.size_bytes, value.bytes, value.size_bytes,
-                       is_tombstone)) {
-        replaying->no_memory = true;
-        return false;
+    replaying->images[replaying->image_count++] =
+        (mr_image){.key = key,
+                   .value = value,
+                   .hash = mr_hash64(key.bytes, key.size_bytes, replaying->state->hash_seed),
+                   .is_tombstone = is_tombstone};
+    return replaying->image_count < IMAGES_MAX || load_waiting(replaying);
+}
+
+/* Many at a time, so that their cache misses overlap. */
+static bool load_waiting(replay *replaying)
+{
+    const uint32_t count = replaying->image_count;
+
+    replaying->image_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        mr_index_prefetch(&replaying->table->index, replaying->images[i].hash);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        mr_index_prefetch_rows(&replaying->table->index, replaying->images[i].hash);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (!mr_table_load(replaying->table, &replaying->images[i])) {
+            replaying->no_memory = true;
+            return false;
+        }
     }
     return true;
 }

@@ -365,9 +365,13 @@ bool mr_table_init(mr_table *table);
 /* Frees slot, run and index entry. */
 void mr_table_drop_row(mr_table *table, mr_row *row);
 const uint8_t *mr_row_value(const mr_table *table, const mr_row *row);
+typedef struct mr_image { /* A record as a delta tells it. */
+    mr_view key, value;
+    uint64_t hash;
+    bool is_tombstone;
+} mr_image;
 /* For replay: puts a record as it was, clean. False = no memory. */
-bool mr_table_load(mr_table *table, const uint8_t *key, uint32_t key_size, const uint8_t *value,
-                   uint32_t value_size, bool is_tombstone);
+bool mr_table_load(mr_table *table, const mr_image *image);
 uint64_t mr_table_pages(const mr_table *table);
 
 /* state.c */

@@ -1,10 +1,11 @@
 /*
  * table.c - <millrace/store.h>: what operators do with keyed records.
  *
- * prefetch probes the whole batch in groups of sixteen, first buckets, then records, so that the
- * cache misses of a group overlap, and pins what it found; get, update and delete then take the
- * pinned record and touch no index. Distinct keys never disturb each other's pins; what frees
- * records (a sweep, a roll) moves the generation on, and a stale pin is probed again.
+ * prefetch probes the whole batch in a pipeline, buckets sixteen keys ahead of records and those
+ * sixteen ahead of comparisons, so that cache misses overlap, and pins what it found; get, update
+ * and delete then take the pinned record and touch no index. Distinct keys never disturb each
+ * other's pins; what frees records (a sweep, a roll) moves the generation on, and a stale pin is
+ * probed again.
  *
  * Values up to 4 KiB stand in the record; a larger one has a run of pages of its own, which it
  * keeps until it is deleted, so that taking an epoch back never has to find memory.
@@ -57,17 +58,18 @@ mr_step mr_table_prefetch(mr_table *table, const mr_keys *keys)
     table->pinned = keys;
     table->pin_count = keys->count;
     table->pin_generation = table->state->generation;
-    for (uint32_t from = 0; from < keys->count; from += GROUP) {
-        const uint32_t end = from + GROUP < keys->count ? from + GROUP : keys->count;
-        for (uint32_t i = from; i < end; i++) {
+    /* Three stages, each GROUP keys behind the one before: bucket, record, comparison. */
+    for (uint32_t i = 0; i < keys->count + 2 * GROUP; i++) {
+        if (i < keys->count) {
             mr_index_prefetch(&table->index, keys->hashes[i]);
         }
-        for (uint32_t i = from; i < end; i++) {
-            mr_index_prefetch_rows(&table->index, keys->hashes[i]);
+        if (i >= GROUP && i - GROUP < keys->count) {
+            mr_index_prefetch_rows(&table->index, keys->hashes[i - GROUP]);
         }
-        for (uint32_t i = from; i < end; i++) {
-            table->pins[i] = mr_index_find(&table->index, keys->hashes[i], keys->views[i].bytes,
-                                           keys->views[i].size_bytes);
+        if (i >= 2 * GROUP) {
+            const uint32_t at = i - 2 * GROUP;
+            table->pins[at] = mr_index_find(&table->index, keys->hashes[at], keys->views[at].bytes,
+                                            keys->views[at].size_bytes);
         }
     }
     return MR_STEP_NEXT;
@@ -182,13 +184,13 @@ void mr_table_drop_row(mr_table *table, mr_row *row)
     mr_slab_give(&table->state->pages, row);
 }
 
-bool mr_table_load(mr_table *table, const uint8_t *key, uint32_t key_size, const uint8_t *value,
-                   uint32_t value_size, bool is_tombstone)
+bool mr_table_load(mr_table *table, const mr_image *image)
 {
-    const uint64_t hash = mr_hash64(key, key_size, table->state->hash_seed);
-    mr_row *row = mr_index_find(&table->index, hash, key, key_size);
+    const mr_view *key = &image->key;
+    const mr_view *value = &image->value;
+    mr_row *row = mr_index_find(&table->index, image->hash, key->bytes, key->size_bytes);
 
-    if (is_tombstone) {
+    if (image->is_tombstone) {
         if (row != NULL) {
             mr_table_drop_row(table, row);
             table->key_count--;
@@ -196,17 +198,17 @@ bool mr_table_load(mr_table *table, const uint8_t *key, uint32_t key_size, const
         return true;
     }
     if (row == NULL) {
-        row = make_row(table, hash, (mr_view){.bytes = key, .size_bytes = key_size}, value_size);
+        row = make_row(table, image->hash, *key, value->size_bytes);
         table->key_count += row != NULL;
-    } else if (room_of(table, row) < value_size) {
+    } else if (room_of(table, row) < value->size_bytes) {
         mr_table_drop_row(table, row);
-        row = make_row(table, hash, (mr_view){.bytes = key, .size_bytes = key_size}, value_size);
+        row = make_row(table, image->hash, *key, value->size_bytes);
     }
     if (row == NULL) {
         return false;
     }
-    row->value_size = value_size;
-    memcpy((uint8_t *)(uintptr_t)mr_row_value(table, row), value, value_size);
+    row->value_size = value->size_bytes;
+    memcpy((uint8_t *)(uintptr_t)mr_row_value(table, row), value->bytes, value->size_bytes);
     return true;
 }
 

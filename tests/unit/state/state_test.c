@@ -289,6 +289,83 @@ static void test_verify_finds_damage(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+static void count_records(void *context, const mr_state_delta *delta)
+{
+    uint64_t *records = context;
+
+    *records += delta->record_count;
+}
+
+static void open_reader(rig *r)
+{
+    const mr_io io = mr_sim_disk_io(r->disk);
+
+    assert_int_equal(mr_ring_open(&r->ring, &io, &r->diag), MR_OK);
+    assert_int_equal(mr_state_open_reader(&r->state, &r->options, r->ring, &r->diag), MR_OK);
+}
+
+static void test_an_insert_taken_back_leaves_its_tombstone(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+    uint64_t records = 0;
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    assert_true(rig_put(r, 0, 0, 1, 10));
+    assert_true(rig_put(r, 0, 0, 1, UINT32_MAX));
+    (void)rig_commit(r);
+    rig_close(r);
+    open_reader(r);
+    assert_int_equal(mr_state_walk_log(r->state, count_records, &records, &r->diag), MR_OK);
+    assert_int_equal(records, 1);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* A valid delta of the same store at the right place, but of another history. */
+static void test_a_delta_of_another_life_does_not_count(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+    mr_state_summary summary;
+    uint64_t size = 0;
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    const rig_past first = *rig_commit(r);
+    rig_close(r);
+    mr_sim_disk *other_disk = mr_sim_disk_clone(disk, 1);
+    rig *other = rig_create(other_disk, 1);
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &first), MR_OK);
+    (void)rig_commit(r); /* One epoch here, */
+    rig_close(r);
+    other->incarnation = 50;
+    assert_int_equal(rig_open(other), MR_OK);
+    assert_int_equal(rig_roll(other, &first), MR_OK);
+    (void)rig_commit(other); /* two of the same size there. */
+    (void)rig_commit(other);
+    rig_close(other);
+    open_reader(r);
+    mr_state_summarize(r->state, &summary);
+    assert_int_equal(summary.delta_count, 2);
+    rig_close(r);
+    uint8_t *to = mr_sim_disk_file(disk, "dir/shard-0.wal", &size);
+    const uint8_t *from = mr_sim_disk_file(other_disk, "dir/shard-0.wal", &size);
+    memcpy(to + summary.wal_bytes, from + summary.wal_bytes, 16384);
+    assert_memory_equal(to + summary.wal_bytes, "MRDELTA1", 8);
+    open_reader(r);
+    mr_state_summarize(r->state, &summary);
+    assert_int_equal(summary.delta_count, 2);
+    rig_free(other);
+    rig_free(r);
+    mr_sim_disk_destroy(other_disk);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +378,8 @@ int main(void)
         cmocka_unit_test(test_a_store_without_tables_only_numbers),
         cmocka_unit_test(test_a_reader_sees_every_epoch),
         cmocka_unit_test(test_verify_finds_damage),
+        cmocka_unit_test(test_an_insert_taken_back_leaves_its_tombstone),
+        cmocka_unit_test(test_a_delta_of_another_life_does_not_count),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

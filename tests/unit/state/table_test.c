@@ -263,6 +263,57 @@ static void test_a_sweep_makes_pins_void(void **state)
     rig_free(r);
 }
 
+static void test_a_deleted_record_gives_its_memory_back(void **state)
+{
+    rig *r = volatile_rig(9);
+    mr_state_stats before;
+    mr_state_stats after;
+
+    (void)state;
+    mr_state_read_stats(r->state, &before);
+    for (uint32_t round = 0; round < 20; round++) {
+        r->past_count = 0;
+        for (uint32_t key = 0; key < RIG_KEYS; key++) {
+            assert_true(rig_put(r, 0, 0, key, 5000));
+        }
+        (void)rig_commit(r);
+        for (uint32_t key = 0; key < RIG_KEYS; key++) {
+            assert_true(rig_put(r, 0, 0, key, UINT32_MAX));
+        }
+        (void)rig_commit(r);
+    }
+    mr_state_read_stats(r->state, &after);
+    assert_int_equal(after.key_count, 0);
+    assert_true(after.memory_bytes <= before.memory_bytes + (64 << 10)); /* A page a class stays. */
+    rig_free(r);
+}
+
+/* Deleted in the undecided epoch, back and deleted again in the open one: not ours to sweep yet. */
+static void test_a_tombstone_touched_again_is_not_swept(void **state)
+{
+    (void)state;
+    for (uint32_t rolls = 0; rolls < 2; rolls++) {
+        rig *r = volatile_rig(10);
+        assert_true(rig_put(r, 0, 0, 3, 10));
+        (void)rig_commit(r);
+        assert_true(rig_put(r, 0, 0, 3, UINT32_MAX));
+        const rig_past *past = rig_seal(r);
+        assert_true(rig_put(r, 0, 0, 3, 20));
+        assert_true(rig_put(r, 0, 0, 3, UINT32_MAX));
+        mr_state_acknowledge(r->state, past->epoch);
+        if (rolls != 0) {
+            assert_int_equal(rig_roll(r, past), MR_OK);
+        } else {
+            (void)rig_commit(r);
+        }
+        rig_check(r, &r->model);
+        assert_true(rig_put(r, 0, 0, 3, 30));
+        (void)rig_commit(r);
+        rig_check(r, &r->model);
+        rig_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +326,8 @@ int main(void)
         cmocka_unit_test(test_a_roll_frees_all_memory_of_the_epoch),
         cmocka_unit_test(test_a_key_must_be_prefetched),
         cmocka_unit_test(test_a_sweep_makes_pins_void),
+        cmocka_unit_test(test_a_deleted_record_gives_its_memory_back),
+        cmocka_unit_test(test_a_tombstone_touched_again_is_not_swept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
