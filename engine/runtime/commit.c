@@ -46,6 +46,10 @@ void mr_commit_acknowledge(mr_shard *shard, uint64_t epoch)
 
     mr_crash_pass(MR_K10);
     mr_state_acknowledge(shard->state, epoch);
+    if (undecided->records_in > 0) {
+        mr_pace_note(&shard->pace, mr_output_used(shard, undecided->arena), undecided->opened_us,
+                     shard->now_us);
+    }
     mr_output_reset(shard, undecided->arena);
     mr_counter_add(&shard->counters.epochs, 1);
     mr_counter_add(&shard->counters.committed_in, undecided->records_in);

@@ -128,6 +128,7 @@ mr_step mr_epoch_seal(mr_shard *shard, bool is_claim)
     undecided->is_produced = undecided->commit_posted = false;
     undecided->epoch = epoch;
     undecided->records_in = shard->epoch.records_in;
+    undecided->opened_us = shard->epoch.opened_us;
     undecided->sealed_us = shard->now_us;
     undecided->arena = shard->epoch.arena;
     fill_records(shard, offset_count, epoch, point_count);
@@ -151,7 +152,9 @@ static uint64_t output_limit(const mr_shard *shard)
 {
     const uint64_t share = shard->options.arena_bytes / 100 * ARENA_SHARE_PERCENT;
     const uint64_t asked = shard->plan->commit.output_bytes;
-    return asked < share ? asked : share;
+    const uint64_t pace = mr_pace_limit(&shard->pace, shard->plan->commit.interval_us);
+    const uint64_t least = asked < share ? asked : share;
+    return pace < least ? pace : least;
 }
 
 /* By size, not by time: while the last epoch is undecided these stop input. */

@@ -2,8 +2,9 @@
  * runtime_private.h - the parts of a shard, for engine/runtime alone.
  *
  * One file owns one part: task.c the handles operators see, dispatch.c the walk of a batch through
- * the plan, output.c the arenas and chunks, epoch.c what is open and how it closes, commit.c the
- * one undecided epoch, recovery.c the one way back. shard.c steps them in order.
+ * the plan, output.c the arenas and chunks, epoch.c what is open and how it closes, pace.c how much
+ * output it may hold, commit.c the one undecided epoch, recovery.c the one way back. shard.c steps
+ * them in order.
  */
 #ifndef MR_RUNTIME_RUNTIME_PRIVATE_H
 #define MR_RUNTIME_RUNTIME_PRIVATE_H
@@ -126,10 +127,18 @@ typedef struct mr_undecided { /* The sealed, not yet acked epoch; at most one wi
     bool is_used, is_claim;
     bool offsets_posted, is_prepared, is_produced, commit_posted;
     uint64_t epoch, records_in;
-    int64_t sealed_us;
+    int64_t opened_us, sealed_us;
     uint32_t arena, offset_count;
     mr_offset *offsets; /* Room for every input. */
 } mr_undecided;
+
+enum { MR_PACE_EPOCHS = 8 };
+
+typedef struct mr_pace {                       /* How fast output is committed. */
+    uint64_t bytes_per_second[MR_PACE_EPOCHS]; /* Of the last epochs; 0 = none yet. */
+    uint32_t next;
+    int64_t committed_us; /* When the last one was. */
+} mr_pace;
 
 typedef enum mr_shard_phase {
     MR_SHARD_RECOVER, /* Must begin a recovery (also the start). */
@@ -165,6 +174,7 @@ struct mr_shard {
     mr_chunk *spare_chunks; /* Chunk heads not in use. */
     mr_epoch epoch;
     mr_undecided undecided;
+    mr_pace pace;
     uint64_t incarnation;
     int64_t now_us, wall_us, backoff_until_us, quiet_since_us;
     int64_t backoff_us;
@@ -222,6 +232,12 @@ int64_t mr_epoch_due_us(const mr_shard *shard);
 void mr_epoch_clear(mr_shard *shard);
 /* Seals the open epoch with the given lanes' offsets; WAIT = call again. */
 mr_step mr_epoch_seal(mr_shard *shard, bool is_claim);
+
+/* ---- pace.c ---- */
+/* An epoch of `bytes` of output, opened then, was committed now. */
+void mr_pace_note(mr_pace *pace, uint64_t bytes, int64_t opened_us, int64_t now_us);
+/* Output an epoch may hold, in bytes, so that its commit takes little longer than the interval. */
+uint64_t mr_pace_limit(const mr_pace *pace, int64_t interval_us);
 
 /* ---- commit.c ---- */
 uint32_t mr_commit_step(mr_shard *shard);
