@@ -16,6 +16,8 @@ TAIL_SHARE = 0.98
 WINDOW_SAMPLES_MIN = 5
 RUN_S_MAX = 600
 CALIBRATION_TRIES = 25
+QUIET_SPAN_S = 0.3  # The broker counts as quiet when it used a tenth of that.
+QUIET_S_MAX = 10
 STOP_S_MAX = 30
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -133,6 +135,17 @@ def _slope(moves, total):
     result.other_cpu = max(0.0, (last.busy_s - first.busy_s - ours) / result.seconds)
     result.steal = (last.steal_s - first.steal_s) / result.seconds
     return result
+
+
+def wait_quiet(broker_pid):
+    """Returns when the broker has nothing to do, or after QUIET_S_MAX. Creating and deleting topics
+    keeps it busy for a while, and its core may share its units with ours."""
+    deadline = time.monotonic() + QUIET_S_MAX
+    while time.monotonic() < deadline:
+        before = process_cpu_s(broker_pid)
+        time.sleep(QUIET_SPAN_S)
+        if process_cpu_s(broker_pid) - before < QUIET_SPAN_S / 10:
+            return
 
 
 def calibrate(core=1):

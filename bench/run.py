@@ -135,9 +135,11 @@ class Campaign:
         def committed():
             rows = self.client.committed(app, [source], stable=False)
             return sum(max(row[2], 0) for row in rows)
+        measure.wait_quiet(self.broker.pid)
         before = measure.calibrate()
         result = measure.run(words, environment, committed, total, self.broker.pid,
                              WORK / f"{engine}.log", ends_itself=engine == "plain")
+        measure.wait_quiet(self.broker.pid)
         after = measure.calibrate()
         self.first_calibration = self.first_calibration or before
         result.calibration = [before / self.first_calibration, after / self.first_calibration]
