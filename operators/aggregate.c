@@ -263,10 +263,7 @@ static mr_step aggregate_process(void *self, mr_task *task, uint32_t port, const
             MR_ASSERT(e.count > 0);
             return finish(agg, task, &e, in, MR_STEP_AGAIN);
         case NO_MEMORY:
-            return mr_task_fail(task, MR_ERR_LIMIT,
-                                "the state is full after %u rows of a batch: give `memory.total` "
-                                "more, or keep fewer keys on this worker",
-                                agg->next);
+            return mr_task_fail_full(task);
         }
     }
     return finish(agg, task, &e, in, MR_STEP_NEXT);

@@ -386,9 +386,7 @@ static void step_state(mr_shard *shard)
         return;
     }
     if (shard->phase == MR_SHARD_RUN && (mr_state_demand(shard->state) & MR_DEMAND_STUCK) != 0) {
-        mr_told(
-            mr_diag_set(&shard->diag, MR_ERR_LIMIT, 0,
-                        "E_STATE_FULL: the state no longer fits its memory: raise memory.total"));
+        mr_told(mr_state_full(shard->state, &shard->diag));
         mr_shard_fail(shard, &shard->diag);
     }
     mr_state_tick(shard->state, shard->now_us, MR_TICK_BYTES);

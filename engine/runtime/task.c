@@ -228,6 +228,14 @@ mr_step mr_task_fail(mr_task *task, mr_status status, const char *format, ...)
     return MR_STEP_FAILED;
 }
 
+mr_step mr_task_fail_full(mr_task *task)
+{
+    mr_diag *diag = &task->shard->diag;
+    mr_told(mr_diag_frame(diag, mr_state_full(task->shard->state, diag), "%s, partition %u",
+                          task->node->name, task->lane->partition));
+    return MR_STEP_FAILED;
+}
+
 void mr_input_release_fetch(mr_input *input)
 {
     if (input->fetch != NULL) {

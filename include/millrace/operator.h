@@ -82,4 +82,7 @@ void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_erro
 MR_MUST_USE mr_step mr_task_fail(mr_task *task, mr_status status, const char *format, ...)
     MR_PRINTF(3, 4);
 
+/* The same, for a table that found no memory: E_STATE_FULL with the shard's largest tables. */
+MR_MUST_USE mr_step mr_task_fail_full(mr_task *task);
+
 #endif

@@ -402,7 +402,7 @@ static void state_is_full(void **state)
                      NULL, &calls),
         MR_STEP_FAILED);
     assert_int_equal(f->task.diag.status, MR_ERR_LIMIT);
-    assert_non_null(strstr(f->task.diag.text, "after 2 rows"));
+    assert_non_null(strstr(f->task.diag.text, "E_STATE_FULL"));
     fake_destroy(f);
 }
 

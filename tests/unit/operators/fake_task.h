@@ -297,6 +297,13 @@ mr_step mr_task_fail(mr_task *task, mr_status status, const char *format, ...)
     return MR_STEP_FAILED;
 }
 
+mr_step mr_task_fail_full(mr_task *task)
+{
+    const mr_status set = mr_diag_set(&task->diag, MR_ERR_LIMIT, 0, "E_STATE_FULL");
+    assert_int_equal(set, MR_ERR_LIMIT);
+    return MR_STEP_FAILED;
+}
+
 /* ---- include/millrace/plan.h ---- */
 
 struct mr_arena *mr_plan_arena(mr_plan_node *node)

@@ -146,7 +146,7 @@ static mr_step counter_process(void *self, mr_task *task, uint32_t port, const m
         int64_t *count = mr_table_update(counter->table, counter->keys,
                                          counter->keys->key_of_row[i], sizeof(*count));
         if (count == NULL) {
-            return mr_task_fail(task, MR_ERR_LIMIT, "the state is full");
+            return mr_task_fail_full(task);
         }
         (*count)++;
         keys[i] = in->columns[0].as.views[row];
