@@ -21,6 +21,7 @@ static mr_status judge_input(mr_shard *shard, mr_input *input, const mr_offset *
 static mr_status refuse(mr_shard *shard, const mr_offset *offset, const char *name,
                         const char *story, int64_t bound, const char *remedy);
 static mr_status roll(mr_shard *shard, uint32_t offset_count);
+static mr_status name_input(mr_shard *shard, mr_status status);
 static void restore(mr_shard *shard, const mr_offset *offsets);
 static uint64_t draw(mr_shard *shard);
 static void log_recovered(mr_shard *shard);
@@ -319,7 +320,7 @@ static mr_status roll(mr_shard *shard, uint32_t offset_count)
         mr_state_roll(shard->state, shard->incarnation, shard->points, shard->lane_count,
                       shard->seal_offsets, offset_count, &shard->diag);
     if (status != MR_OK) {
-        return status;
+        return name_input(shard, status);
     }
     shard->recovered_epoch = 0;
     for (uint32_t i = 0; i < shard->lane_count; i++) {
@@ -329,6 +330,26 @@ static mr_status roll(mr_shard *shard, uint32_t offset_count)
         }
     }
     return MR_OK;
+}
+
+/* The store knows tasks; a reader knows topics. */
+static mr_status name_input(mr_shard *shard, mr_status status)
+{
+    for (uint32_t i = 0; i < shard->input_count; i++) {
+        const mr_input *input = &shard->inputs[i];
+        const mr_task_point *point = &shard->points[input->lane->index];
+        if (point->verdict == MR_VERDICT_NORMAL || point->verdict == MR_VERDICT_GENESIS) {
+            continue;
+        }
+        const mr_source_common *common = input->source->node->common;
+        const char *topic = shard->plan->topics[common->topic].name;
+        if (point->epoch == 0) {
+            return mr_diag_frame(&shard->diag, status, "%s-%u", topic, input->lane->partition);
+        }
+        return mr_diag_frame(&shard->diag, status, "%s-%u@%" PRId64, topic, input->lane->partition,
+                             input->committed);
+    }
+    return status;
 }
 
 /* Never 0, which means "none" in a record. */

@@ -147,7 +147,8 @@ def test_F15_lost_state_is_refused(t):
     path = documents.write(t, documents.running(t, source, sink, bounded=True))
     documents.worker(t, path).expect_exit(harness.EXIT_OK)
     worker = documents.worker(t, path, "--state-dir", t.folder / "empty")
-    expect(worker, harness.EXIT_FAILURE, "E_STATE_BEHIND", "task ", str(t.folder / "empty"))
+    expect(worker, harness.EXIT_FAILURE, "E_STATE_BEHIND", f"{source}-",
+           str(t.folder / "empty"))
     assert len(documents.values(t, sink)) == 1
 
 
@@ -157,7 +158,7 @@ def test_lost_offsets_are_refused(t):
     path = documents.write(t, documents.running(t, source, sink, bounded=True))
     documents.worker(t, path).expect_exit(harness.EXIT_OK)
     t.kafka.delete_group(documents.app_of(t))
-    expect(documents.worker(t, path), harness.EXIT_FAILURE, "E_OFFSETS_MISSING", "task ",
+    expect(documents.worker(t, path), harness.EXIT_FAILURE, "E_OFFSETS_MISSING", f"{source}-",
            str(t.state_dir))
     assert len(documents.values(t, sink)) == 1
 
