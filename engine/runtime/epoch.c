@@ -14,6 +14,8 @@ enum {
     ARENA_SHARE_PERCENT = 80
 };
 
+static void join(mr_shard *shard, mr_lane *lane);
+static void find_heartbeats(mr_shard *shard);
 static uint64_t output_limit(const mr_shard *shard);
 static uint64_t scaled(const mr_shard *shard, uint64_t limit);
 static bool limit_reached(const mr_shard *shard);
@@ -25,10 +27,8 @@ static const mr_task_point *find_point(const mr_shard *shard, uint32_t count, ui
 
 void mr_epoch_touch(mr_shard *shard, mr_lane *lane)
 {
-    lane->in_epoch = true;
-    if (shard->epoch.opened_us == 0) {
-        shard->epoch.opened_us = shard->now_us > 0 ? shard->now_us : 1;
-    }
+    lane->has_rows = true;
+    join(shard, lane);
 }
 
 bool mr_epoch_has_credit(const mr_shard *shard)
@@ -53,7 +53,7 @@ void mr_epoch_clear(mr_shard *shard)
     shard->epoch.records_in = 0;
     shard->epoch.flush_lane = 0;
     for (uint32_t i = 0; i < shard->lane_count; i++) {
-        shard->lanes[i].in_epoch = false;
+        shard->lanes[i].in_epoch = shard->lanes[i].has_rows = false;
     }
 }
 
@@ -62,6 +62,7 @@ uint32_t mr_epoch_step(mr_shard *shard)
     mr_epoch *epoch = &shard->epoch;
 
     if (epoch->phase == MR_EPOCH_OPEN) {
+        find_heartbeats(shard);
         const bool is_due = shard->now_us >= mr_epoch_due_us(shard) || limit_reached(shard) ||
                             shard->stop_requested || shard->sources_ended;
         if (epoch->opened_us == 0 || !is_due || shard->undecided.is_used || is_parked(shard)) {
@@ -140,6 +141,31 @@ mr_step mr_epoch_seal(mr_shard *shard, bool is_claim)
 
 /* ---- Helpers ---- */
 
+static void join(mr_shard *shard, mr_lane *lane)
+{
+    lane->in_epoch = true;
+    if (shard->epoch.opened_us == 0) {
+        shard->epoch.opened_us = shard->now_us > 0 ? shard->now_us : 1;
+    }
+}
+
+/* A task that had no input for long commits its offset again, unchanged, so that Kafka forgets
+ * neither it nor our transactional id. */
+static void find_heartbeats(mr_shard *shard)
+{
+    if (shard->env.kafka.type == NULL ||
+        shard->now_us - shard->heartbeat_looked_us < MR_HEARTBEAT_LOOK_US) {
+        return;
+    }
+    shard->heartbeat_looked_us = shard->now_us;
+    for (uint32_t i = 0; i < shard->lane_count; i++) {
+        mr_lane *lane = &shard->lanes[i];
+        if (!lane->in_epoch && shard->now_us - lane->sealed_us >= MR_HEARTBEAT_US) {
+            join(shard, lane);
+        }
+    }
+}
+
 /* Smaller batches after an overflow make smaller epochs too: both have to fit one arena. */
 static uint64_t scaled(const mr_shard *shard, uint64_t limit)
 {
@@ -208,9 +234,10 @@ static void fill_records(mr_shard *shard, uint32_t offset_count, uint64_t epoch,
         const mr_source_common *common = input->source->node->common;
         mr_offset *offset = &shard->undecided.offsets[count++];
         MR_ASSERT(point->epoch == epoch && input->applied >= input->committed);
-        if (shard->plan->is_stateful && !shard->undecided.is_claim) {
+        if (shard->plan->is_stateful && lane->has_rows) {
             lane->state_epoch = epoch;
         }
+        lane->sealed_us = shard->now_us;
         mr_offset_record record = {.lineage = point->lineage,
                                    .epoch = epoch,
                                    .state_epoch = lane->state_epoch,

@@ -27,6 +27,7 @@ enum {
     MR_STEP_EVENTS_MAX = 32,
     MR_STEP_COMPLETIONS_MAX = 64,
     MR_IDLE_US_MAX = 100000, /* The fallback timer of a sleeping shard. */
+    MR_HEARTBEAT_LOOK_US = 1000000,
     MR_BACKOFF_US_MIN = 250000,
     MR_BACKOFF_US_MAX = 30000000,
     MR_RECOVERIES_CALM = 5, /* Recoveries without an acked input epoch before backing off. */
@@ -51,6 +52,9 @@ static inline void mr_failed(mr_step step)
 }
 
 #define MR_WATCH_TAG (UINT64_C(1) << 63)
+
+/* Committed offsets and transactional ids expire after 7 days without a commit. */
+#define MR_HEARTBEAT_US (INT64_C(3600) * 1000000)
 
 typedef struct mr_lane mr_lane;
 
@@ -99,8 +103,10 @@ struct mr_lane { /* A task: one partition number of the sub-topology. */
     mr_frame *frames;
     uint32_t frame_count;
     mr_batch *source_batch;
-    bool is_parked; /* Waits for state reads. */
-    bool in_epoch;  /* Something of it belongs to the open epoch. */
+    bool is_parked;    /* Waits for state reads. */
+    bool in_epoch;     /* Something of it belongs to the open epoch. */
+    bool has_rows;     /* More than a heartbeat does. */
+    int64_t sealed_us; /* When it last took part in an epoch. */
     uint64_t lineage, state_epoch;
     uint32_t flush_node; /* Next node to flush in a closing epoch. */
 };
@@ -187,7 +193,7 @@ struct mr_shard {
     uint64_t recovered_epoch;
     int64_t recovery_from_us;
     uint64_t flush_from_bytes, flush_ratio; /* Output bytes a dirty byte became, at most. */
-    int64_t stats_read_us;
+    int64_t stats_read_us, heartbeat_looked_us;
     uint8_t *row_text; /* MR_ROW_TEXT_BYTES */
     char owner[49];    /* <worker set>-<shard>, for the record. */
     int watches[MR_WATCHES_MAX];
