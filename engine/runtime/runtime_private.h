@@ -267,6 +267,24 @@ typedef struct mr_partition_set {
 mr_status mr_partition_set_parse(const char *text, uint32_t partition_count, mr_partition_set *set,
                                  mr_diag *diag);
 
+enum { MR_PATH_BYTES_MAX = 4096 };
+
+typedef struct mr_worker_file { /* What a state directory remembers; worker_file.c. */
+    int descriptor;             /* -1: none. Locked for the life of the process. */
+    uint64_t sequence;          /* 0: new, nothing is in it yet. */
+    uint32_t shard_count;
+    bool is_fenced;
+    char worker_set[41];
+    char path[MR_PATH_BYTES_MAX];
+} mr_worker_file;
+
+/* Opens or makes `<directory>/worker`, locks and reads it. Refuses with E_STATE_LOCKED, _UNSAFE,
+ * _FORMAT, _DAMAGED or _DIRECTORY; then nothing is open. */
+mr_status mr_worker_file_open(mr_worker_file *file, const char *directory, mr_diag *diag);
+/* Makes what stands in `file` durable. */
+mr_status mr_worker_file_write(mr_worker_file *file, mr_diag *diag);
+void mr_worker_file_close(mr_worker_file *file);
+
 typedef struct mr_budget { /* What memory.total becomes; bytes, per shard where named so. */
     uint64_t total, kafka, shard_kafka, shard_arena, shard_batches, shard_store, fixed;
 } mr_budget;

@@ -25,11 +25,8 @@ enum {
     CONTROL_TURN_MS = 50,
     PROGRESS_US = 1000000,
     STOP_US_MAX = 8000000, /* A stop that has not committed by then is given up: safe. */
-    PREFLIGHT_MS = 15000,
-    PATH_BYTES_MAX = 4096
+    PREFLIGHT_MS = 15000
 };
-
-#define FENCE_MARK "/fenced" /* In the state directory of an application. */
 
 typedef struct mr_shard_thread { /* Control's view of a shard. */
     pthread_t thread;
@@ -55,7 +52,8 @@ typedef struct mr_worker { /* Control's. */
     mr_shard_thread *threads;
     size_t threads_bytes;
     uint32_t shard_count;
-    char directory[PATH_BYTES_MAX];
+    char directory[MR_PATH_BYTES_MAX];
+    mr_worker_file file;
     mr_clock clock;
     uint64_t last_committed;
     int64_t last_progress_us;
@@ -64,8 +62,9 @@ typedef struct mr_worker { /* Control's. */
 static mr_status plan_worker(mr_worker *worker, mr_diag *diag);
 static mr_status find_partitions(mr_worker *worker, mr_diag *diag);
 static mr_status make_directory(mr_worker *worker, mr_diag *diag);
-static mr_status test_fence_mark(mr_worker *worker, mr_diag *diag);
-static void set_fence_mark(const mr_worker *worker);
+static mr_status open_directory(mr_worker *worker, mr_diag *diag);
+static mr_status find_shard_count(mr_worker *worker, mr_diag *diag);
+static void remember_fence(mr_worker *worker);
 static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag);
 static void *shard_main(void *argument);
 static mr_status shard_run(mr_shard_thread *thread);
@@ -88,6 +87,7 @@ mr_status mr_worker_run(const mr_worker_options *options, mr_diag *diag)
     }
     worker->options = options;
     worker->clock = mr_clock_system();
+    worker->file.descriptor = -1;
     worker->memory = memory;
     mr_status status = plan_worker(worker, diag);
     for (uint32_t i = 0; status == MR_OK && i < worker->shard_count; i++) {
@@ -97,7 +97,7 @@ mr_status mr_worker_run(const mr_worker_options *options, mr_diag *diag)
         log_started(worker);
         status = watch_shards(worker, diag);
         if (status == MR_ERR_FENCED) {
-            set_fence_mark(worker);
+            remember_fence(worker);
         }
     } else if (worker->threads != NULL) {
         request_stop(worker, true);
@@ -115,6 +115,7 @@ mr_status mr_worker_run(const mr_worker_options *options, mr_diag *diag)
     if (worker->threads != NULL) {
         memory.type->release(memory.self, worker->threads, worker->threads_bytes);
     }
+    mr_worker_file_close(&worker->file);
     memory.type->release(memory.self, worker, sizeof(*worker));
     return status;
 }
@@ -131,20 +132,18 @@ static mr_status plan_worker(mr_worker *worker, mr_diag *diag)
     if (status != MR_OK) {
         return status;
     }
-    worker->shard_count = options->shard_count > 0 ? options->shard_count : core_count;
-    if (worker->shard_count > worker->set.count) {
-        worker->shard_count = worker->set.count;
+    if (options->plan->has_kafka) {
+        status = open_directory(worker, diag);
     }
-    MR_ASSERT(worker->shard_count > 0 && worker->shard_count <= MR_SHARDS_MAX);
+    if (status == MR_OK) {
+        status = find_shard_count(worker, diag);
+    }
+    if (status != MR_OK) {
+        return status;
+    }
     const uint32_t lanes = (worker->set.count + worker->shard_count - 1) / worker->shard_count;
     status = mr_budget_compute(options->plan, machine_bytes(), worker->shard_count, lanes,
                                &worker->budget, diag);
-    if (status == MR_OK && options->plan->has_kafka) {
-        status = make_directory(worker, diag);
-        if (status == MR_OK) {
-            status = test_fence_mark(worker, diag);
-        }
-    }
     if (status != MR_OK) {
         return status;
     }
@@ -215,38 +214,67 @@ static mr_status make_directory(mr_worker *worker, mr_diag *diag)
 
 /* A fenced worker must not be brought back by its supervisor: two would fence each other for ever.
  */
-static mr_status test_fence_mark(mr_worker *worker, mr_diag *diag)
+static mr_status open_directory(mr_worker *worker, mr_diag *diag)
 {
-    char path[PATH_BYTES_MAX + sizeof(FENCE_MARK)];
-    snprintf(path, sizeof(path), "%s%s", worker->directory, FENCE_MARK);
-    if (access(path, F_OK) != 0) {
-        return MR_OK;
+    mr_status status = make_directory(worker, diag);
+    if (status == MR_OK) {
+        status = mr_worker_file_open(&worker->file, worker->directory, diag);
     }
-    if (!worker->options->take_over) {
-        return mr_diag_set(diag, MR_ERR_FENCED, 0,
-                           "E_FENCED: the worker of %s was fenced by another one with the same "
-                           "partitions; stop that one and start with --take-over",
-                           worker->directory);
+    if (status == MR_OK && worker->file.is_fenced && !worker->options->take_over) {
+        status = mr_diag_set(diag, MR_ERR_FENCED, 0,
+                             "E_FENCED: the worker of %s was fenced by another one with the same "
+                             "partitions; stop that one and start with --take-over",
+                             worker->directory);
     }
-    if (unlink(path) != 0) {
-        return mr_diag_set(diag, MR_ERR_CONFIG, 0, "E_STATE_DIRECTORY: %s cannot be removed: %s",
-                           path, strerror(errno));
-    }
-    return MR_OK;
+    return status;
 }
 
-static void set_fence_mark(const mr_worker *worker)
+/*
+ * As many as asked for, as the state directory was made with, or as there are cores. State lies in
+ * files of shards, so a stateful plan cannot change their number; a stateless one can, as the ids
+ * of its former shards are fenced by the record they left.
+ */
+static mr_status find_shard_count(mr_worker *worker, mr_diag *diag)
 {
-    char path[PATH_BYTES_MAX + sizeof(FENCE_MARK)];
-    snprintf(path, sizeof(path), "%s%s", worker->directory, FENCE_MARK);
-    const int mark = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    if (mark < 0 || fsync(mark) != 0) {
-        const mr_log_field field = {.name = "path", .text = path};
-        mr_log_event(worker->options->log, MR_LOG_ERROR, "worker", "the fence mark is not written",
-                     &field, 1);
+    const uint32_t asked = worker->options->shard_count;
+    const uint32_t stored = worker->file.shard_count;
+    const bool is_new = worker->file.sequence == 0;
+    uint32_t cores[MR_SHARDS_MAX];
+
+    worker->shard_count = asked > 0 ? asked : stored;
+    if (worker->shard_count == 0) {
+        worker->shard_count = usable_cores(cores, MR_SHARDS_MAX);
     }
-    if (mark >= 0) {
-        close(mark);
+    if (worker->shard_count > worker->set.count) {
+        worker->shard_count = worker->set.count;
+    }
+    MR_ASSERT(worker->shard_count > 0 && worker->shard_count <= MR_SHARDS_MAX);
+    if (worker->file.descriptor < 0) {
+        return MR_OK;
+    }
+    if (!is_new && stored != worker->shard_count && worker->options->plan->is_stateful) {
+        return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                           "E_SHARD_COUNT: the state in %s belongs to %u shards, not to %u: start "
+                           "with --shards %u and the partitions it had (%s)",
+                           worker->directory, stored, worker->shard_count, stored,
+                           worker->file.worker_set);
+    }
+    const bool is_same = stored == worker->shard_count && !worker->file.is_fenced &&
+                         strcmp(worker->file.worker_set, worker->set.name) == 0;
+    worker->file.shard_count = worker->shard_count;
+    worker->file.is_fenced = false;
+    memcpy(worker->file.worker_set, worker->set.name, sizeof(worker->file.worker_set));
+    return is_same ? MR_OK : mr_worker_file_write(&worker->file, diag);
+}
+
+static void remember_fence(mr_worker *worker)
+{
+    mr_diag diag;
+    worker->file.is_fenced = true;
+    if (mr_worker_file_write(&worker->file, &diag) != MR_OK) {
+        const mr_log_field field = {.name = "cause", .text = diag.text};
+        mr_log_event(worker->options->log, MR_LOG_ERROR, "worker",
+                     "that this worker was fenced is not remembered", &field, 1);
     }
 }
 

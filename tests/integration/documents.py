@@ -113,9 +113,19 @@ def read(t, topic, isolation=kafka_wire.READ_COMMITTED):
     client = kafka_wire.Client(t.kafka.bootstrap)
     found = {}
     for partition in range(client.partitions(topic)):
+        if isolation == kafka_wire.READ_COMMITTED:
+            _wait_decided(t, client, topic, partition)
         found[partition] = _read_partition(client, topic, partition, isolation)
     client.close()
     return found
+
+
+def _wait_decided(t, client, topic, partition):
+    """A commit is answered before its markers are written: what it holds is not visible yet."""
+    end = client.list_offset(topic, partition, isolation=kafka_wire.READ_UNCOMMITTED)
+    t.wait_until(lambda: client.list_offset(topic, partition,
+                                            isolation=kafka_wire.READ_COMMITTED) >= end,
+                 f"every transaction up to {topic}-{partition}@{end} is decided")
 
 
 def _read_partition(client, topic, partition, isolation):

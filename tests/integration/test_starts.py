@@ -152,6 +152,27 @@ def test_F15_lost_state_is_refused(t):
     assert len(documents.values(t, sink)) == 1
 
 
+def test_another_number_of_shards_is_refused(t):
+    """State lies in files of shards; without the flag a start keeps the number it had."""
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [(f"k{n}", f'{{"user_id":"k{n}","amount":1}}') for n in range(40)])
+    path = documents.write(t, documents.running(t, source, sink, bounded=True))
+    documents.worker(t, path, "--shards", 2).expect_exit(harness.EXIT_OK)
+    worker = documents.worker(t, path, "--shards", 1)
+    expect(worker, harness.EXIT_CONFIG, "E_SHARD_COUNT", "--shards 2", str(t.state_dir))
+    t.worker(path, "--partitions", "0-3").expect_exit(harness.EXIT_OK)
+    assert len(documents.values(t, sink)) == 40
+
+
+def test_a_stateless_plan_may_change_its_shards(t):
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [(f"k{n}", f"{n}") for n in range(40)])
+    path = documents.write(t, documents.echo(t, source, sink, bounded=True))
+    for shards in (4, 1, 2):
+        documents.worker(t, path, "--shards", shards).expect_exit(harness.EXIT_OK)
+    assert len(documents.values(t, sink)) == 40
+
+
 def test_lost_offsets_are_refused(t):
     source, sink = t.topic("in"), t.topic("out")
     t.kafka.produce(source, [("a", '{"user_id":"a","amount":1}')])
