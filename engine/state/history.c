@@ -75,6 +75,17 @@ const mr_moment *mr_history_at(const mr_history *history, uint32_t index)
     return &history->moments[(history->first + index) % MR_HISTORY_MAX];
 }
 
+const mr_moment *mr_history_newest(const mr_history *history, uint64_t epoch)
+{
+    for (uint32_t i = history != NULL ? history->moment_count : 0; i > 0; i--) {
+        const mr_moment *moment = mr_history_at(history, i - 1);
+        if (moment->point.epoch <= epoch) {
+            return moment;
+        }
+    }
+    return NULL;
+}
+
 const mr_delta_offset *mr_history_offsets(const mr_history *history, uint32_t index)
 {
     MR_ASSERT(index < history->moment_count);

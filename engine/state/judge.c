@@ -22,6 +22,9 @@ static mr_verdict judge_one(const mr_state *state, const mr_judgement *judgement
                             const finding *found, bool beyond);
 static mr_verdict judge_uncommitted(const mr_state *state, const mr_judgement *judgement,
                                     const finding *found);
+static mr_verdict answer(const mr_judgement *judgement, const finding *found, mr_verdict verdict);
+static uint64_t epoch_kept(const mr_state *state, const mr_judgement *judgement);
+static bool is_refusal(mr_verdict verdict);
 static bool offsets_agree(const mr_judgement *judgement, const finding *found);
 static mr_status refuse(const mr_state *state, const mr_judgement *judgement, const finding *found,
                         mr_verdict verdict, mr_diag *diag);
@@ -41,11 +44,13 @@ mr_status mr_judge(mr_state *state, mr_judgement *judgement, bool beyond, mr_dia
             judgement->epoch = found.point->epoch;
         }
     }
+    judgement->epoch = epoch_kept(state, judgement);
     for (uint32_t i = 0; i < judgement->point_count; i++) {
         find(state, &judgement->points[i], &found);
-        const mr_verdict verdict = judge_one(state, judgement, &found, beyond);
+        const mr_verdict verdict =
+            answer(judgement, &found, judge_one(state, judgement, &found, beyond));
         judgement->points[i].verdict = verdict;
-        if (verdict != MR_VERDICT_NORMAL && verdict != MR_VERDICT_GENESIS && status == MR_OK) {
+        if (is_refusal(verdict) && status == MR_OK) {
             status = refuse(state, judgement, &found, verdict, diag);
         }
     }
@@ -121,6 +126,69 @@ static mr_verdict judge_one(const mr_state *state, const mr_judgement *judgement
         return beyond ? MR_VERDICT_DAMAGED : MR_VERDICT_BEHIND;
     }
     return MR_VERDICT_FOREIGN;
+}
+
+/*
+ * Where tasks are kept or reset although no point matches, the newest decided epoch is the one to
+ * roll to: a claim that followed an older one would cut what was decided, before it is decided.
+ */
+static uint64_t epoch_kept(const mr_state *state, const mr_judgement *judgement)
+{
+    const uint64_t decided =
+        judgement->epoch > state->log.end.acked ? judgement->epoch : state->log.end.acked;
+    uint64_t epoch = judgement->epoch;
+
+    for (uint32_t i = 0; i < judgement->point_count; i++) {
+        const mr_task_point *point = &judgement->points[i];
+        if ((point->allowed & (MR_ALLOW_KEEP | MR_ALLOW_RESET)) == 0) {
+            continue;
+        }
+        const mr_moment *newest =
+            mr_history_newest(mr_log_history(&state->log, point->task), decided);
+        if (newest != NULL && newest->point.epoch > epoch) {
+            epoch = newest->point.epoch;
+        }
+    }
+    return epoch;
+}
+
+/* What the answers that were given make of a refusal. */
+static mr_verdict answer(const mr_judgement *judgement, const finding *found, mr_verdict verdict)
+{
+    const uint32_t allowed = found->point->allowed;
+
+    switch (verdict) {
+    case MR_VERDICT_OFFSETS_MISSING:
+        if ((allowed & MR_ALLOW_KEEP) != 0) {
+            return MR_VERDICT_KEPT;
+        }
+        break;
+    case MR_VERDICT_REGRESSION:
+        /* Only if the whole store goes back: one transaction commits all of its tasks. */
+        if ((allowed & MR_ALLOW_BACK) != 0 && found->exact != UINT32_MAX &&
+            &mr_history_newest(found->history, judgement->epoch)->point ==
+                &mr_history_at(found->history, found->exact)->point) {
+            return MR_VERDICT_NORMAL;
+        }
+        break;
+    case MR_VERDICT_BEHIND:
+    case MR_VERDICT_FOREIGN:
+        break;
+    case MR_VERDICT_NORMAL:
+    case MR_VERDICT_GENESIS:
+    case MR_VERDICT_DAMAGED:
+    case MR_VERDICT_DISAGREE:
+    case MR_VERDICT_KEPT:
+    case MR_VERDICT_RESET:
+        return verdict;
+    }
+    return (allowed & MR_ALLOW_RESET) != 0 ? MR_VERDICT_RESET : verdict;
+}
+
+static bool is_refusal(mr_verdict verdict)
+{
+    return verdict != MR_VERDICT_NORMAL && verdict != MR_VERDICT_GENESIS &&
+           verdict != MR_VERDICT_KEPT && verdict != MR_VERDICT_RESET;
 }
 
 /* No commit: a beginning, if all the log has is a beginning nobody decided. */
@@ -217,6 +285,8 @@ static const char *name_of(mr_verdict verdict)
         [MR_VERDICT_REGRESSION] = "E_OFFSET_REGRESSION",
         [MR_VERDICT_OFFSETS_MISSING] = "E_OFFSETS_MISSING",
         [MR_VERDICT_DISAGREE] = "E_RECORD_DISAGREE",
+        [MR_VERDICT_KEPT] = "kept",
+        [MR_VERDICT_RESET] = "reset",
     };
 
     MR_ASSERT((size_t)verdict < MR_LENGTH(names));
@@ -227,19 +297,27 @@ static const char *remedy_of(mr_verdict verdict)
 {
     switch (verdict) {
     case MR_VERDICT_BEHIND:
-        return "the directory is older than what was committed, or empty: put the right one back";
+        return "the directory is older than what was committed, or empty: put the right one back, "
+               "or begin with empty state, from the committed offsets on: "
+               "--adopt-offsets=reset-state";
     case MR_VERDICT_DAMAGED:
         return "the log is damaged before epochs it still holds: restore the directory from a copy";
     case MR_VERDICT_FOREIGN:
-        return "this directory belongs to another run of the application: put the right one back";
+        return "this directory belongs to another run of the application: put the right one back, "
+               "or begin with empty state, from the committed offsets on: "
+               "--adopt-offsets=reset-state";
     case MR_VERDICT_REGRESSION:
-        return "the committed offsets went back behind results that were committed; restore them";
+        return "the committed offsets went back behind results that were committed: restore them, "
+               "or follow them with --accept-regression: outputs behind that epoch will repeat";
     case MR_VERDICT_OFFSETS_MISSING:
-        return "the committed offsets are gone; restore them, or use another app name or directory";
+        return "the committed offsets are gone: restore them, or go on from those stored with the "
+               "state (--adopt-offsets=keep-state), or begin anew (--adopt-offsets=reset-state)";
     case MR_VERDICT_DISAGREE:
         return "the committed offsets are not those of this epoch; restore them";
     case MR_VERDICT_NORMAL:
     case MR_VERDICT_GENESIS:
+    case MR_VERDICT_KEPT:
+    case MR_VERDICT_RESET:
         break;
     }
     return "";

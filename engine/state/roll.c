@@ -15,8 +15,9 @@ enum { IMAGES_MAX = 64 };
 
 typedef struct replay {
     mr_state *state;
-    uint64_t epoch;            /* Up to here. */
-    const mr_section *section; /* The last one seen, and its table; NULL: not ours. */
+    uint64_t epoch;             /* Up to here. */
+    const mr_delta_view *delta; /* The one being walked. */
+    const mr_section *section;  /* The last one seen, and its table; NULL: not ours. */
     mr_table *table;
     mr_image images[IMAGES_MAX]; /* Waiting, all of `table`; borrowed from the delta. */
     uint32_t image_count;
@@ -29,6 +30,10 @@ static mr_status visit(mr_state *state, void *context, const mr_delta_view *delt
 static bool load(void *context, const mr_section *section, mr_view key, mr_view value,
                  bool is_tombstone);
 static bool load_waiting(replay *replaying);
+static mr_table *table_of(const replay *replaying, const mr_section *section);
+static bool has_answers(const mr_judgement *judgement);
+static void note_resets(mr_state *state, const mr_judgement *judgement);
+static void settle_task(mr_state *state, mr_task_point *point);
 static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t incarnation);
 static uint64_t number_after(const mr_state *state, const mr_judgement *judgement);
 static mr_status judge_unwritten(const mr_state *state, mr_judgement *judgement, mr_diag *diag);
@@ -85,10 +90,12 @@ mr_status mr_state_replay(mr_state *state, uint64_t epoch, mr_diag *diag)
 
 static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag *diag)
 {
-    bool from_disk = state->log_doubtful || !state->memory_intact;
+    /* Answers end a start that was refused; they rest on what the disk says, nothing else. */
+    const bool is_answered = has_answers(judgement);
+    bool from_disk = state->log_doubtful || !state->memory_intact || is_answered;
     mr_status status = MR_OK;
 
-    if (state->log_doubtful || !state->is_scanned) {
+    if (state->log_doubtful || !state->is_scanned || is_answered) {
         status = mr_log_read(state, diag);
     }
     if (status == MR_OK) {
@@ -110,6 +117,7 @@ static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag 
     if (status != MR_OK) {
         return status;
     }
+    note_resets(state, judgement);
     if (from_disk || judgement->epoch < state->acked) {
         return mr_state_replay(state, judgement->epoch, diag);
     }
@@ -161,6 +169,7 @@ static mr_status visit(mr_state *state, void *context, const mr_delta_view *delt
     }
     mr_crash_pass(MR_K12);
     replaying->section = NULL;
+    replaying->delta = delta;
     if (!mr_delta_walk(delta, load, replaying) || !load_waiting(replaying)) {
         if (replaying->no_memory) {
             return mr_state_full(state, diag);
@@ -184,7 +193,7 @@ static bool load(void *context, const mr_section *section, mr_view key, mr_view 
             return false;
         }
         replaying->section = section;
-        replaying->table = mr_state_find_table(replaying->state, section->task, section->table);
+        replaying->table = table_of(replaying, section);
     }
     if (replaying->table == NULL) {
         return true; /* Not assigned to us, or no longer in the topology: stays in the log. */
@@ -195,6 +204,48 @@ static bool load(void *context, const mr_section *section, mr_view key, mr_view 
                    .hash = mr_hash64(key.bytes, key.size_bytes, replaying->state->hash_seed),
                    .is_tombstone = is_tombstone};
     return replaying->image_count < IMAGES_MAX || load_waiting(replaying);
+}
+
+/* NULL: not assigned to us, no longer in the topology, or of a life that was reset. */
+static mr_table *table_of(const replay *replaying, const mr_section *section)
+{
+    const mr_state *state = replaying->state;
+    const mr_delta_view *delta = replaying->delta;
+    const uint32_t index = mr_state_task_index(state, section->task);
+    const mr_moment *life =
+        mr_history_newest(mr_log_history(&state->log, section->task), replaying->epoch);
+    uint32_t at = 0;
+
+    if (index != UINT32_MAX && state->resets[index]) {
+        return NULL;
+    }
+    while (at < delta->header->task_count && delta->tasks[at].task != section->task) {
+        at++;
+    }
+    MR_ASSERT(at < delta->header->task_count);
+    if (life != NULL && life->point.lineage != delta->tasks[at].lineage) {
+        return NULL;
+    }
+    return mr_state_find_table(state, section->task, section->table);
+}
+
+static bool has_answers(const mr_judgement *judgement)
+{
+    for (uint32_t i = 0; i < judgement->point_count; i++) {
+        if (judgement->points[i].allowed != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_resets(mr_state *state, const mr_judgement *judgement)
+{
+    for (uint32_t i = 0; i < judgement->point_count; i++) {
+        const uint32_t index = mr_state_task_index(state, judgement->points[i].task);
+        MR_ASSERT(index != UINT32_MAX);
+        state->resets[index] = judgement->points[i].verdict == MR_VERDICT_RESET;
+    }
 }
 
 /* Many at a time, so that their cache misses overlap. */
@@ -225,17 +276,7 @@ static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t i
 
     mr_log_cut(&state->log, judgement->epoch);
     for (uint32_t i = 0; i < judgement->point_count; i++) {
-        mr_task_point *point = &judgement->points[i];
-        const uint32_t index = mr_state_task_index(state, point->task);
-        const mr_history *history = mr_log_history(&state->log, point->task);
-        MR_ASSERT(index != UINT32_MAX);
-        state->lineages[index] = point->lineage;
-        state->watermarks[index] = INT64_MIN;
-        if (history != NULL && history->moment_count > 0) {
-            state->watermarks[index] =
-                mr_history_at(history, history->moment_count - 1)->point.watermark_us;
-        }
-        point->watermark_us = state->watermarks[index];
+        settle_task(state, &judgement->points[i]);
     }
     state->incarnation = incarnation;
     state->follows = state->acked = judgement->epoch;
@@ -246,6 +287,47 @@ static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t i
     state->epochs[0] = state->epochs[1] = (mr_epoch){.number = 0};
     state->is_rolled = true;
     mr_state_open_epoch(state, number);
+}
+
+/* The log is cut: the task's newest moment is where it stands. */
+static void settle_task(mr_state *state, mr_task_point *point)
+{
+    const uint32_t index = mr_state_task_index(state, point->task);
+    const mr_moment *newest =
+        mr_history_newest(mr_log_history(&state->log, point->task), UINT64_MAX);
+
+    MR_ASSERT(index != UINT32_MAX);
+    if (point->verdict == MR_VERDICT_RESET) {
+        MR_ASSERT(point->new_lineage != 0);
+        point->lineage = point->new_lineage;
+        point->epoch = point->incarnation = point->digest = 0;
+        newest = NULL;
+    } else if (point->verdict == MR_VERDICT_KEPT) {
+        MR_ASSERT(newest != NULL);
+        point->lineage = newest->point.lineage;
+    }
+    state->lineages[index] = point->lineage;
+    state->watermarks[index] = newest != NULL ? newest->point.watermark_us : INT64_MIN;
+    point->watermark_us = state->watermarks[index];
+}
+
+bool mr_state_kept_offset(const mr_state *state, uint32_t task, uint32_t input, uint32_t partition,
+                          int64_t *to)
+{
+    const mr_history *history = mr_log_history(&state->log, task);
+
+    if (history == NULL || history->moment_count == 0) {
+        return false;
+    }
+    const uint32_t newest = history->moment_count - 1;
+    const mr_delta_offset *offsets = mr_history_offsets(history, newest);
+    for (uint32_t i = 0; i < mr_history_at(history, newest)->offset_count; i++) {
+        if (offsets[i].input == input && offsets[i].partition == partition) {
+            *to = offsets[i].to;
+            return true;
+        }
+    }
+    return false;
 }
 
 static uint64_t number_after(const mr_state *state, const mr_judgement *judgement)

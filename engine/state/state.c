@@ -58,9 +58,11 @@ mr_status mr_state_open_as(mr_state **state, const mr_state_options *options, mr
     opened->tasks = mr_arena_take_array(arena, count + 1u, sizeof(*opened->tasks));
     opened->watermarks = mr_arena_take_array(arena, count + 1u, sizeof(*opened->watermarks));
     opened->lineages = mr_arena_take_array(arena, count + 1u, sizeof(*opened->lineages));
+    opened->resets = mr_arena_take_array(arena, count + 1u, sizeof(*opened->resets));
     opened->in_epoch = mr_arena_take_array(arena, count + 1u, sizeof(*opened->in_epoch));
     if (opened->tasks == NULL || opened->watermarks == NULL || opened->lineages == NULL ||
-        opened->in_epoch == NULL || !mr_log_open(&opened->log, options->memory)) {
+        opened->resets == NULL || opened->in_epoch == NULL ||
+        !mr_log_open(&opened->log, options->memory)) {
         mr_state_close(opened);
         return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the store");
     }

@@ -43,13 +43,24 @@ typedef enum mr_verdict {
     MR_VERDICT_FOREIGN,         /* E_STATE_FOREIGN */
     MR_VERDICT_REGRESSION,      /* E_OFFSET_REGRESSION */
     MR_VERDICT_OFFSETS_MISSING, /* E_OFFSETS_MISSING */
-    MR_VERDICT_DISAGREE         /* E_RECORD_DISAGREE */
+    MR_VERDICT_DISAGREE,        /* E_RECORD_DISAGREE */
+    MR_VERDICT_KEPT,            /* Allowed: at its newest decided moment here. */
+    MR_VERDICT_RESET            /* Allowed: emptied; it begins anew under `new_lineage`. */
 } mr_verdict;
+
+/* What an operator of the system allows instead of a refusal; bits. */
+enum {
+    MR_ALLOW_KEEP = 1,  /* Nothing (of ours) committed: take the newest decided state. */
+    MR_ALLOW_RESET = 2, /* Whatever does not fit: begin with nothing. */
+    MR_ALLOW_BACK = 4   /* Kafka went back: follow it, if that epoch can be reached. */
+};
 
 typedef struct mr_task_point { /* What Kafka's record says of a task, or what we say. */
     uint32_t task, verdict;    /* verdict: mr_verdict, written by roll. */
     uint64_t lineage, epoch, incarnation, digest; /* epoch 0: no commit, lineage is new. */
     int64_t watermark_us;
+    uint64_t new_lineage; /* Roll: of a task that is reset. Elsewhere unused. */
+    uint32_t allowed, reserved;
 } mr_task_point;
 
 enum { MR_DEMAND_CLOSE_EPOCH = 1, MR_DEMAND_PAUSE_INPUT = 2, MR_DEMAND_STUCK = 4 };
@@ -68,11 +79,16 @@ MR_MUST_USE mr_status mr_state_declare(mr_state *state, const mr_table_spec *spe
  * Puts the store at exactly the epoch that `points` name (one per task of the shard) and judges
  * each; `offsets` are the committed offsets by which a section's `to` is tested. By undo if memory
  * is intact, else from disk. Fails with MR_ERR_REFUSED if any verdict is a refusal (the diag tells
- * the first, with both sides); the points' verdicts are filled in all the same.
+ * the first, with both sides); the points' verdicts are filled in all the same. A point's `allowed`
+ * turns refusals into KEPT and RESET; such points come back with the identity the task now has.
  */
 MR_MUST_USE mr_status mr_state_roll(mr_state *state, uint64_t incarnation, mr_task_point *points,
                                     uint32_t point_count, const mr_input_offset *offsets,
                                     uint32_t offset_count, mr_diag *diag);
+
+/* Behind a roll: where the task's newest moment left an input; false = it does not know it. */
+bool mr_state_kept_offset(const mr_state *state, uint32_t task, uint32_t input, uint32_t partition,
+                          int64_t *to);
 
 void mr_state_watermark(mr_state *state, uint32_t task, int64_t watermark_us);
 

@@ -306,6 +306,7 @@ struct mr_state {
     uint32_t *tasks; /* Sorted. */
     int64_t *watermarks;
     uint64_t *lineages;
+    bool *resets;    /* Tasks a roll empties: nothing the log has of them counts. */
     bool *in_epoch;  /* Seal's scratch, by task. */
     mr_ring *ring;   /* NULL = volatile. */
     mr_arena *arena; /* Control structures. */
@@ -473,6 +474,8 @@ bool mr_log_open(mr_log *log, mr_memory memory);
 void mr_log_release(mr_log *log);
 mr_history *mr_log_history(const mr_log *log, uint32_t task);
 const mr_moment *mr_history_at(const mr_history *history, uint32_t index); /* 0 = oldest. */
+/* The newest at or below the epoch; NULL = none. */
+const mr_moment *mr_history_newest(const mr_history *history, uint64_t epoch);
 const mr_delta_offset *mr_history_offsets(const mr_history *history, uint32_t index);
 /* Forgets moments above the epoch. */
 void mr_log_cut(mr_log *log, uint64_t epoch);
@@ -496,7 +499,8 @@ MR_MUST_USE mr_status mr_judge(mr_state *state, mr_judgement *judgement, bool be
 bool mr_judge_is_beyond(const mr_state *state, const mr_judgement *judgement);
 
 /* roll.c */
-/* Empties memory and replays the log up to the epoch. */
+/* Empties memory and replays the log up to the epoch. Of each task only the life that goes on there
+ * counts: what it had under an earlier lineage was reset. */
 MR_MUST_USE mr_status mr_state_replay(mr_state *state, uint64_t epoch, mr_diag *diag);
 
 /* digest.c */
