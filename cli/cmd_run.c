@@ -16,6 +16,9 @@ enum {
     STATE_DIR,
     ALLOW_CLIENT_VERSION,
     TAKE_OVER,
+    ADOPT_OFFSETS,
+    ACCEPT_REGRESSION,
+    RESET_OFFSETS,
     LOG_FORMAT,
     LOG_LEVEL,
     PROGRESS,
@@ -31,6 +34,12 @@ static const mr_flag flags[] = {
     [ALLOW_CLIENT_VERSION] = {"--allow-client-version", MR_FLAG_PLAIN, NULL,
                               "run on a librdkafka known to be unsafe"},
     [TAKE_OVER] = {"--take-over", MR_FLAG_PLAIN, NULL, "fence a worker that still lives"},
+    [ADOPT_OFFSETS] = {"--adopt-offsets", MR_FLAG_VALUE, "keep-state|reset-state",
+                       "answer to refused offsets or state; behind @: TOPIC:PARTITION,..."},
+    [ACCEPT_REGRESSION] = {"--accept-regression", MR_FLAG_VALUE, "all",
+                           "follow offsets that went back; or @TOPIC:PARTITION,..."},
+    [RESET_OFFSETS] = {"--reset-offsets", MR_FLAG_VALUE, "earliest|latest",
+                       "go on where the log begins or ends; behind @: TOPIC:PARTITION,..."},
     [LOG_FORMAT] = {"--log-format", MR_FLAG_VALUE, "logfmt|json", "form of the log"},
     [LOG_LEVEL] = {"--log-level", MR_FLAG_VALUE, "LEVEL", "error, warn, info or debug"},
     [PROGRESS] = {"--progress", MR_FLAG_PLAIN, NULL, "a line a second on standard error"},
@@ -47,9 +56,6 @@ static const mr_flag flags[] = {
     {"--accept", MR_FLAG_REFUSED, NULL, NULL},
     {"--fresh", MR_FLAG_REFUSED, NULL, NULL},
     {"--drop", MR_FLAG_REFUSED, NULL, NULL},
-    {"--adopt-offsets", MR_FLAG_REFUSED, NULL, NULL},
-    {"--accept-regression", MR_FLAG_REFUSED, NULL, NULL},
-    {"--reset-offsets", MR_FLAG_REFUSED, NULL, NULL},
     {"--adopt-sink", MR_FLAG_REFUSED, NULL, NULL},
 };
 
@@ -128,6 +134,9 @@ static bool read_options(const mr_args *args, mr_engine_options *options)
     }
     options->allow_client_version = values[ALLOW_CLIENT_VERSION] != NULL;
     options->take_over = values[TAKE_OVER] != NULL;
+    options->adopt_offsets = values[ADOPT_OFFSETS];
+    options->accept_regression = values[ACCEPT_REGRESSION];
+    options->reset_offsets = values[RESET_OFFSETS];
     options->progress = values[PROGRESS] != NULL;
     return read_shards(values[SHARDS], &options->shard_count) &&
            read_word("--log-format", values[LOG_FORMAT], formats, MR_LENGTH(formats),

@@ -15,13 +15,7 @@ static void drop_everything(mr_shard *shard);
 static void back_off(mr_shard *shard);
 static uint32_t post_reset(mr_shard *shard);
 static uint32_t post_init(mr_shard *shard);
-static mr_status judge_offsets(mr_shard *shard, const mr_offset *offsets);
-static mr_status judge_input(mr_shard *shard, mr_input *input, const mr_offset *offset,
-                             mr_task_point *point);
-static mr_status refuse(mr_shard *shard, const mr_offset *offset, const char *name,
-                        const char *story, int64_t bound, const char *remedy);
 static mr_status roll(mr_shard *shard, uint32_t offset_count);
-static mr_status name_input(mr_shard *shard, mr_status status);
 static void restore(mr_shard *shard, const mr_offset *offsets);
 static uint64_t draw(mr_shard *shard);
 static void log_recovered(mr_shard *shard);
@@ -130,6 +124,7 @@ void mr_recovery_claimed(mr_shard *shard)
         }
     }
     shard->phase = MR_SHARD_RUN;
+    shard->answers = NULL; /* What they changed is what Kafka says now. */
     mr_counter_set(&shard->counters.is_running, 1);
     log_recovered(shard);
 }
@@ -199,7 +194,7 @@ static uint32_t post_init(mr_shard *shard)
 static void restore(mr_shard *shard, const mr_offset *offsets)
 {
     shard->diag.status = MR_OK;
-    mr_status status = judge_offsets(shard, offsets);
+    mr_status status = mr_offsets_judge(shard, offsets);
     if (status == MR_OK) {
         uint32_t count = 0;
         for (uint32_t i = 0; i < shard->input_count; i++) {
@@ -215,6 +210,9 @@ static void restore(mr_shard *shard, const mr_offset *offsets)
         }
         status = roll(shard, count);
     }
+    if (status == MR_OK && offsets != NULL) {
+        status = mr_offsets_settle(shard, offsets);
+    }
     if (status == MR_OK) {
         status = mr_tasks_open(shard);
     }
@@ -225,102 +223,13 @@ static void restore(mr_shard *shard, const mr_offset *offsets)
     shard->phase = MR_SHARD_CLAIM;
 }
 
-/* Fills one point a lane, and each input's position; refuses what would be a guess. */
-static mr_status judge_offsets(mr_shard *shard, const mr_offset *offsets)
-{
-    for (uint32_t i = 0; i < shard->lane_count; i++) {
-        shard->points[i] =
-            (mr_task_point){.task = shard->lanes[i].partition, .watermark_us = INT64_MIN};
-        shard->lanes[i].state_epoch = 0;
-    }
-    for (uint32_t i = 0; i < shard->input_count; i++) {
-        mr_input *input = &shard->inputs[i];
-        const mr_status status =
-            judge_input(shard, input, &offsets[i], &shard->points[input->lane->index]);
-        if (status != MR_OK) {
-            return status;
-        }
-    }
-    for (uint32_t i = 0; i < shard->lane_count; i++) {
-        if (shard->points[i].epoch == 0) {
-            shard->points[i].lineage = draw(shard);
-        }
-    }
-    return MR_OK;
-}
-
-static mr_status judge_input(mr_shard *shard, mr_input *input, const mr_offset *offset,
-                             mr_task_point *point)
-{
-    mr_offset_record record;
-    input->at_end = false; /* What was read up to the end is read again. */
-    if (input->end < 0) {
-        input->end = offset->log_end;
-    }
-    if (offset->offset < 0) { /* Genesis of this partition: resolved once, then committed. */
-        input->applied = input->committed = offset->start;
-        return MR_OK;
-    }
-    input->applied = input->committed = offset->offset;
-    const mr_record_result result =
-        mr_offset_record_parse(offset->metadata, offset->metadata_size_bytes, &record);
-    if (result == MR_RECORD_NEWER) {
-        return refuse(shard, offset, "E_RECORD_NEWER",
-                      "its committed offset was written by a newer release", -1,
-                      "run that release, or a newer one");
-    }
-    if (result == MR_RECORD_FOREIGN) {
-        return refuse(shard, offset, "E_OFFSETS_FOREIGN",
-                      "its committed offset was not written by millrace (set by hand, or by "
-                      "another tool)",
-                      -1, "restore the offset this application committed, or use another app name");
-    }
-    if (offset->offset < offset->log_start) {
-        return refuse(shard, offset, "E_OFFSET_LOST",
-                      "retention has removed records that were not read yet; the log starts at",
-                      offset->log_start, "records are lost: decide where to go on");
-    }
-    if (offset->offset > offset->log_end) {
-        return refuse(shard, offset, "E_OFFSET_BEYOND_END",
-                      "the committed offset is beyond the end of the log, which was truncated or "
-                      "recreated; it ends at",
-                      offset->log_end, "restore the topic, or start a new app name");
-    }
-    if (point->epoch != 0 &&
-        (point->lineage != record.lineage || point->epoch != record.epoch ||
-         point->incarnation != record.incarnation || point->digest != record.digest)) {
-        return refuse(shard, offset, "E_RECORD_DISAGREE",
-                      "the inputs of this task name different epochs", -1,
-                      "offsets were changed from outside; restore them");
-    }
-    point->lineage = record.lineage;
-    point->epoch = record.epoch;
-    point->incarnation = record.incarnation;
-    point->digest = record.digest;
-    input->lane->state_epoch = record.state_epoch;
-    return MR_OK;
-}
-
-static mr_status refuse(mr_shard *shard, const mr_offset *offset, const char *name,
-                        const char *story, int64_t bound, const char *remedy)
-{
-    const char *topic = shard->plan->topics[offset->topic].name;
-    if (bound >= 0) {
-        return mr_diag_set(&shard->diag, MR_ERR_REFUSED, 0,
-                           "%s: %s-%u@%" PRId64 ": %s %" PRId64 "; %s", name, topic,
-                           offset->partition, offset->offset, story, bound, remedy);
-    }
-    return mr_diag_set(&shard->diag, MR_ERR_REFUSED, 0, "%s: %s-%u@%" PRId64 ": %s; %s", name,
-                       topic, offset->partition, offset->offset, story, remedy);
-}
-
 static mr_status roll(mr_shard *shard, uint32_t offset_count)
 {
     const mr_status status =
         mr_state_roll(shard->state, shard->incarnation, shard->points, shard->lane_count,
                       shard->seal_offsets, offset_count, &shard->diag);
     if (status != MR_OK) {
-        return name_input(shard, status);
+        return mr_offsets_name_refusal(shard, status);
     }
     shard->recovered_epoch = 0;
     for (uint32_t i = 0; i < shard->lane_count; i++) {
@@ -330,26 +239,6 @@ static mr_status roll(mr_shard *shard, uint32_t offset_count)
         }
     }
     return MR_OK;
-}
-
-/* The store knows tasks; a reader knows topics. */
-static mr_status name_input(mr_shard *shard, mr_status status)
-{
-    for (uint32_t i = 0; i < shard->input_count; i++) {
-        const mr_input *input = &shard->inputs[i];
-        const mr_task_point *point = &shard->points[input->lane->index];
-        if (point->verdict == MR_VERDICT_NORMAL || point->verdict == MR_VERDICT_GENESIS) {
-            continue;
-        }
-        const mr_source_common *common = input->source->node->common;
-        const char *topic = shard->plan->topics[common->topic].name;
-        if (point->epoch == 0) {
-            return mr_diag_frame(&shard->diag, status, "%s-%u", topic, input->lane->partition);
-        }
-        return mr_diag_frame(&shard->diag, status, "%s-%u@%" PRId64, topic, input->lane->partition,
-                             input->committed);
-    }
-    return status;
 }
 
 /* Never 0, which means "none" in a record. */

@@ -20,6 +20,18 @@ enum { MR_SHARDS_MAX = 64, MR_PARTITIONS_MAX = 10000 };
 /* One-time answers to a refused recovery. */
 typedef enum mr_adopt { MR_ADOPT_NONE, MR_ADOPT_KEEP_STATE, MR_ADOPT_RESET_STATE } mr_adopt;
 
+typedef struct mr_answers {
+    mr_adopt adopt;
+    bool accepts_regression;
+    int64_t reset_offsets; /* MR_START_EARLIEST or _LATEST; 0 = not given. */
+    /* "topic:3,topic:4": the partitions each is for; NULL = all. Borrowed. */
+    const char *adopt_scope, *regression_scope, *reset_scope;
+} mr_answers;
+
+typedef struct mr_answer_texts { /* As written on the command line; NULL = not given. */
+    const char *adopt_offsets, *accept_regression, *reset_offsets;
+} mr_answer_texts;
+
 typedef struct mr_shard_options {
     const mr_plan *plan;
     const mr_env *env;
@@ -34,7 +46,8 @@ typedef struct mr_shard_options {
     /* The row as JSON into `room`; size, or 0 when it does not fit. For dead letters of rows that
      * stem from no single record. */
     uint32_t (*row_json)(const mr_batch *batch, uint32_t row, uint8_t *room, uint32_t room_bytes);
-    bool test_headers; /* Outputs carry mr-src and mr-inc: test builds only. */
+    const mr_answers *answers; /* Borrowed; NULL = none. */
+    bool test_headers;         /* Outputs carry mr-src and mr-inc: test builds only. */
 } mr_shard_options;
 
 typedef struct mr_shard_counters { /* One writer: the shard. */
@@ -68,6 +81,7 @@ typedef struct mr_worker_options {
     const char *partitions;      /* "0-3,7", NULL = all */
     uint32_t shard_count;        /* 0 = usable cores */
     bool allow_client_version, take_over;
+    mr_answer_texts answers;
     bool progress;            /* One line a second on stderr. */
     uint32_t file_partitions; /* Plans without Kafka: how many tasks; else 0. */
     uint32_t (*row_json)(const mr_batch *batch, uint32_t row, uint8_t *room, uint32_t room_bytes);

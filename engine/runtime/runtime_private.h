@@ -181,6 +181,7 @@ struct mr_shard {
     mr_epoch epoch;
     mr_undecided undecided;
     mr_pace pace;
+    const mr_answers *answers; /* Until the first claim is committed; NULL = none. */
     uint64_t incarnation;
     int64_t now_us, wall_us, backoff_until_us, quiet_since_us;
     int64_t backoff_us;
@@ -257,6 +258,22 @@ void mr_recovery_ready(mr_shard *shard, const mr_kafka_event *event);
 void mr_recovery_claimed(mr_shard *shard);
 /* FATAL and USER stories: the shard stops. */
 void mr_shard_fail(mr_shard *shard, const mr_diag *diag);
+
+/* ---- offsets.c ---- */
+/* Fills one point a lane, and each input's position; refuses what would be a guess. */
+mr_status mr_offsets_judge(mr_shard *shard, const mr_offset *offsets);
+/* Behind the roll: moves inputs to where answers put them. */
+mr_status mr_offsets_settle(mr_shard *shard, const mr_offset *offsets);
+/* Puts topic, partition and offset in front of a refusal of the store; returns `status`. */
+mr_status mr_offsets_name_refusal(mr_shard *shard, mr_status status);
+
+/* ---- answers.c ---- */
+mr_status mr_answers_parse(const mr_plan *plan, const mr_answer_texts *texts, mr_answers *answers,
+                           mr_diag *diag);
+/* MR_ALLOW_ bits for a partition of an input. */
+uint32_t mr_answers_allow(const mr_answers *answers, const char *topic, uint32_t partition);
+/* Whether a scope ("topic:3,topic:4", NULL = all), well formed, names the partition. */
+bool mr_answer_covers(const char *scope, const char *topic, uint32_t partition);
 
 /* ---- worker's control parts ---- */
 typedef struct mr_partition_set {

@@ -40,6 +40,7 @@ mr_status mr_shard_open(mr_shard **out, const mr_shard_options *options, mr_diag
     shard->options = *options;
     shard->env = *options->env;
     shard->plan = options->plan;
+    shard->answers = options->answers;
     shard->rows_max = MR_BATCH_ROWS_MAX;
     snprintf(shard->owner, sizeof(shard->owner), "%s-%u", options->worker_set, options->index);
     const mr_status status = shard_open(shard);

@@ -54,6 +54,7 @@ typedef struct mr_worker { /* Control's. */
     uint32_t shard_count;
     char directory[MR_PATH_BYTES_MAX];
     mr_worker_file file;
+    mr_answers answers;
     mr_clock clock;
     uint64_t last_committed;
     int64_t last_progress_us;
@@ -128,7 +129,10 @@ static mr_status plan_worker(mr_worker *worker, mr_diag *diag)
     uint32_t cores[MR_SHARDS_MAX];
     const uint32_t core_count = usable_cores(cores, MR_SHARDS_MAX);
 
-    mr_status status = find_partitions(worker, diag);
+    mr_status status = mr_answers_parse(options->plan, &options->answers, &worker->answers, diag);
+    if (status == MR_OK) {
+        status = find_partitions(worker, diag);
+    }
     if (status != MR_OK) {
         return status;
     }
@@ -305,6 +309,7 @@ static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag)
     thread->options.memory_bytes = worker->budget.shard_batches;
     thread->options.arena_bytes = worker->budget.shard_arena;
     thread->options.row_json = options->row_json;
+    thread->options.answers = &worker->answers;
 #ifdef MR_CRASH_POINTS
     thread->options.test_headers = getenv("MR_TEST_HEADERS") != NULL;
 #endif

@@ -24,7 +24,6 @@ static mr_verdict judge_uncommitted(const mr_state *state, const mr_judgement *j
                                     const finding *found);
 static mr_verdict answer(const mr_judgement *judgement, const finding *found, mr_verdict verdict);
 static uint64_t epoch_kept(const mr_state *state, const mr_judgement *judgement);
-static bool is_refusal(mr_verdict verdict);
 static bool offsets_agree(const mr_judgement *judgement, const finding *found);
 static mr_status refuse(const mr_state *state, const mr_judgement *judgement, const finding *found,
                         mr_verdict verdict, mr_diag *diag);
@@ -50,7 +49,7 @@ mr_status mr_judge(mr_state *state, mr_judgement *judgement, bool beyond, mr_dia
         const mr_verdict verdict =
             answer(judgement, &found, judge_one(state, judgement, &found, beyond));
         judgement->points[i].verdict = verdict;
-        if (is_refusal(verdict) && status == MR_OK) {
+        if (mr_verdict_is_refusal(verdict) && status == MR_OK) {
             status = refuse(state, judgement, &found, verdict, diag);
         }
     }
@@ -168,7 +167,7 @@ static mr_verdict answer(const mr_judgement *judgement, const finding *found, mr
         if ((allowed & MR_ALLOW_BACK) != 0 && found->exact != UINT32_MAX &&
             &mr_history_newest(found->history, judgement->epoch)->point ==
                 &mr_history_at(found->history, found->exact)->point) {
-            return MR_VERDICT_NORMAL;
+            return MR_VERDICT_FOLLOWED;
         }
         break;
     case MR_VERDICT_BEHIND:
@@ -180,15 +179,17 @@ static mr_verdict answer(const mr_judgement *judgement, const finding *found, mr
     case MR_VERDICT_DISAGREE:
     case MR_VERDICT_KEPT:
     case MR_VERDICT_RESET:
+    case MR_VERDICT_FOLLOWED:
         return verdict;
     }
     return (allowed & MR_ALLOW_RESET) != 0 ? MR_VERDICT_RESET : verdict;
 }
 
-static bool is_refusal(mr_verdict verdict)
+bool mr_verdict_is_refusal(mr_verdict verdict)
 {
     return verdict != MR_VERDICT_NORMAL && verdict != MR_VERDICT_GENESIS &&
-           verdict != MR_VERDICT_KEPT && verdict != MR_VERDICT_RESET;
+           verdict != MR_VERDICT_KEPT && verdict != MR_VERDICT_RESET &&
+           verdict != MR_VERDICT_FOLLOWED;
 }
 
 /* No commit: a beginning, if all the log has is a beginning nobody decided. */
@@ -287,6 +288,7 @@ static const char *name_of(mr_verdict verdict)
         [MR_VERDICT_DISAGREE] = "E_RECORD_DISAGREE",
         [MR_VERDICT_KEPT] = "kept",
         [MR_VERDICT_RESET] = "reset",
+        [MR_VERDICT_FOLLOWED] = "followed",
     };
 
     MR_ASSERT((size_t)verdict < MR_LENGTH(names));
@@ -308,7 +310,7 @@ static const char *remedy_of(mr_verdict verdict)
                "--adopt-offsets=reset-state";
     case MR_VERDICT_REGRESSION:
         return "the committed offsets went back behind results that were committed: restore them, "
-               "or follow them with --accept-regression: outputs behind that epoch will repeat";
+               "or follow them with --accept-regression=all: outputs behind that epoch will repeat";
     case MR_VERDICT_OFFSETS_MISSING:
         return "the committed offsets are gone: restore them, or go on from those stored with the "
                "state (--adopt-offsets=keep-state), or begin anew (--adopt-offsets=reset-state)";
@@ -318,6 +320,7 @@ static const char *remedy_of(mr_verdict verdict)
     case MR_VERDICT_GENESIS:
     case MR_VERDICT_KEPT:
     case MR_VERDICT_RESET:
+    case MR_VERDICT_FOLLOWED:
         break;
     }
     return "";

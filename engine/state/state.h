@@ -45,8 +45,11 @@ typedef enum mr_verdict {
     MR_VERDICT_OFFSETS_MISSING, /* E_OFFSETS_MISSING */
     MR_VERDICT_DISAGREE,        /* E_RECORD_DISAGREE */
     MR_VERDICT_KEPT,            /* Allowed: at its newest decided moment here. */
-    MR_VERDICT_RESET            /* Allowed: emptied; it begins anew under `new_lineage`. */
+    MR_VERDICT_RESET,           /* Allowed: emptied; it begins anew under `new_lineage`. */
+    MR_VERDICT_FOLLOWED         /* Allowed: back at Kafka's older epoch. */
 } mr_verdict;
+
+bool mr_verdict_is_refusal(mr_verdict verdict);
 
 /* What an operator of the system allows instead of a refusal; bits. */
 enum {

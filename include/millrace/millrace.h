@@ -19,8 +19,10 @@ typedef struct mr_engine_options { /* Borrowed for the call. */
     uint32_t shard_count;          /* 0 = usable cores. */
     bool allow_client_version;     /* Run on a librdkafka known to be unsafe. */
     bool take_over;                /* Fence a living worker that has the same state. */
-    bool progress;                 /* A line a second on standard error. */
-    int log_format, log_level;     /* mr_log_format and mr_log_level of engine/base/log.h */
+    /* Answers to a refused recovery, as written on the command line; NULL = none. */
+    const char *adopt_offsets, *accept_regression, *reset_offsets;
+    bool progress;             /* A line a second on standard error. */
+    int log_format, log_level; /* mr_log_format and mr_log_level of engine/base/log.h */
 } mr_engine_options;
 
 /*

@@ -167,6 +167,58 @@ static void test_lost_offsets_are_refused(void **state)
     expect_refusal_after(f, "E_OFFSETS_MISSING");
 }
 
+/* Empty state, from the committed offsets on; the starts behind it need no answer. */
+static void test_a_lost_disk_begins_anew_when_told(void **state)
+{
+    (void)state;
+    static const mr_answers answers = {.adopt = MR_ADOPT_RESET_STATE};
+    char directory[64];
+    fixture *f = fixture_on_disk(directory);
+    drive(f, all_committed);
+    die(f, false);
+    wipe(directory);
+    const uint32_t before = f->kafka.logs[TOPIC_OUT][1].count;
+    f->answers = &answers;
+    open_on_disk(f);
+    feed(f, TOPIC_IN, 1, KEYS);
+    drive(f, all_committed);
+    assert_int_equal(f->kafka.logs[TOPIC_OUT][1].count, before + KEYS);
+    assert_string_equal(f->kafka.logs[TOPIC_OUT][1].records[before].value, "1");
+    die(f, false);
+    f->answers = NULL;
+    open_on_disk(f);
+    feed(f, TOPIC_IN, 1, KEYS);
+    drive(f, all_committed);
+    assert_string_equal(f->kafka.logs[TOPIC_OUT][1].records[before + KEYS].value, "2");
+    assert_int_equal(recoveries(f), 0);
+    free_on_disk(f);
+}
+
+/* The log knows an epoch as decided from the one behind it: at most the last one is repeated. */
+static void test_lost_offsets_go_on_with_the_state_when_told(void **state)
+{
+    (void)state;
+    static const mr_answers answers = {.adopt = MR_ADOPT_KEEP_STATE};
+    char directory[64];
+    fixture *f = fixture_on_disk(directory);
+    drive(f, all_committed);
+    step_once(f);
+    die(f, false);
+    for (uint32_t p = 0; p < 2; p++) {
+        f->kafka.logs[TOPIC_IN][p].committed = -1;
+        f->kafka.logs[TOPIC_IN][p].metadata_bytes = 0;
+    }
+    f->answers = &answers;
+    open_on_disk(f);
+    feed(f, TOPIC_IN, 1, KEYS);
+    drive(f, all_committed);
+    const fake_log *out = &f->kafka.logs[TOPIC_OUT][1];
+    char expected[FAKE_TEXT];
+    snprintf(expected, sizeof(expected), "%u", FEW_ROWS / KEYS + 1);
+    assert_string_equal(out->records[out->count - 1].value, expected);
+    free_on_disk(f);
+}
+
 static void test_an_offset_moved_by_hand_is_refused(void **state)
 {
     (void)state;
@@ -180,10 +232,13 @@ static void test_an_offset_moved_by_hand_is_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_death_at_any_step_loses_nothing),
-                                       cmocka_unit_test(test_a_failure_at_any_step_loses_nothing),
-                                       cmocka_unit_test(test_a_lost_disk_is_refused),
-                                       cmocka_unit_test(test_lost_offsets_are_refused),
-                                       cmocka_unit_test(test_an_offset_moved_by_hand_is_refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_death_at_any_step_loses_nothing),
+        cmocka_unit_test(test_a_failure_at_any_step_loses_nothing),
+        cmocka_unit_test(test_a_lost_disk_is_refused),
+        cmocka_unit_test(test_lost_offsets_are_refused),
+        cmocka_unit_test(test_a_lost_disk_begins_anew_when_told),
+        cmocka_unit_test(test_lost_offsets_go_on_with_the_state_when_told),
+        cmocka_unit_test(test_an_offset_moved_by_hand_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,7 @@ typedef struct fixture {
     uint32_t partition_count;
     uint64_t memory_bytes;
     const char *directory; /* NULL = volatile. */
+    const mr_answers *answers;
     mr_shard *shard;
     int64_t now_us;
     uint64_t seed;
@@ -398,6 +399,7 @@ static mr_status open_shard(fixture *f)
                                       .store_bytes = 128 << 20,
                                       .memory_bytes = f->memory_bytes,
                                       .arena_bytes = 4 << 20,
+                                      .answers = f->answers,
                                       .row_json = fixture_row_json};
     return mr_shard_open(&f->shard, &options, &f->diag);
 }

@@ -215,7 +215,7 @@ static void test_kafka_went_back_and_is_followed(void **state)
         to[i] = old.offsets[i].to;
     }
     expect_roll(&b, points, old.offsets, RIG_TASKS);
-    assert_int_equal(points[0].verdict, MR_VERDICT_NORMAL);
+    assert_int_equal(points[0].verdict, MR_VERDICT_FOLLOWED);
     expect_to_last(&b, &old.model, to);
     bench_close(&b);
 }
