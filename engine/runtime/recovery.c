@@ -8,7 +8,7 @@
  * shard stops with a named error instead of guessing. Thread: the shard's.
  */
 #include "engine/runtime/runtime_private.h"
-#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static void drop_everything(mr_shard *shard);
@@ -19,6 +19,7 @@ static mr_status roll(mr_shard *shard, uint32_t offset_count);
 static void restore(mr_shard *shard, const mr_offset *offsets);
 static uint64_t draw(mr_shard *shard);
 static void log_recovered(mr_shard *shard);
+static void log_unassigned(mr_shard *shard);
 
 void mr_recovery_begin(mr_shard *shard, mr_status status, const mr_diag *diag)
 {
@@ -127,6 +128,10 @@ void mr_recovery_claimed(mr_shard *shard)
     shard->answers = NULL; /* What they changed is what Kafka says now. */
     mr_counter_set(&shard->counters.is_running, 1);
     log_recovered(shard);
+    if (!shard->told_unassigned) {
+        shard->told_unassigned = true;
+        log_unassigned(shard);
+    }
 }
 
 void mr_shard_fail(mr_shard *shard, const mr_diag *diag)
@@ -260,4 +265,32 @@ static void log_recovered(mr_shard *shard)
         {.name = "keys", .number = (int64_t)mr_counter_read(&shard->counters.state_keys)},
         {.name = "ms", .number = (shard->now_us - shard->recovery_from_us) / 1000}};
     mr_log_event(shard->env.log, MR_LOG_INFO, "recovery", "recovered", fields, MR_LENGTH(fields));
+}
+
+/* Another worker's partitions, or ones that were taken from this one: their state stays here. */
+static void log_unassigned(mr_shard *shard)
+{
+    uint32_t tasks[MR_UNASSIGNED_NAMED];
+    char text[MR_UNASSIGNED_NAMED * 8 + 4] = "";
+    size_t used = 0;
+
+    const uint32_t count = mr_state_unassigned(shard->state, tasks, MR_UNASSIGNED_NAMED);
+    if (count == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < count && i < MR_UNASSIGNED_NAMED; i++) {
+        const int size = snprintf(text + used, sizeof(text) - used, i > 0 ? ",%u" : "%u", tasks[i]);
+        MR_ASSERT(size > 0 && used + (size_t)size < sizeof(text));
+        used += (size_t)size;
+    }
+    if (count > MR_UNASSIGNED_NAMED) {
+        memcpy(text + used, ",..", sizeof(",.."));
+    }
+    const mr_log_field fields[] = {{.name = "shard", .number = shard->options.index},
+                                   {.name = "count", .number = count},
+                                   {.name = "partitions", .text = text},
+                                   {.name = "directory", .text = shard->options.directory}};
+    mr_log_event(shard->env.log, MR_LOG_WARN, "recovery",
+                 "state of partitions that are not ours is kept untouched", fields,
+                 MR_LENGTH(fields));
 }

@@ -28,6 +28,7 @@ enum {
     MR_STEP_COMPLETIONS_MAX = 64,
     MR_IDLE_US_MAX = 100000, /* The fallback timer of a sleeping shard. */
     MR_HEARTBEAT_LOOK_US = 1000000,
+    MR_UNASSIGNED_NAMED = 16,
     MR_BACKOFF_US_MIN = 250000,
     MR_BACKOFF_US_MAX = 30000000,
     MR_RECOVERIES_CALM = 5, /* Recoveries without an acked input epoch before backing off. */
@@ -190,6 +191,7 @@ struct mr_shard {
     uint32_t next_lane;    /* Rotation of sources. */
     uint32_t parked_count; /* Lanes that wait for state reads. */
     bool stop_requested, found_data;
+    bool told_unassigned;
     bool sources_ended; /* Bounded: nothing will ever follow. */
     uint64_t recovered_epoch;
     int64_t recovery_from_us;

@@ -149,6 +149,24 @@ bool mr_log_is_dead(const mr_log *log, uint64_t epoch)
     return false;
 }
 
+uint32_t mr_state_unassigned(const mr_state *state, uint32_t *tasks, uint32_t count_max)
+{
+    const mr_log *log = &state->log;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < log->history_count; i++) {
+        const uint32_t task = log->histories[i].task;
+        if (mr_state_task_index(state, task) != UINT32_MAX || log->histories[i].moment_count == 0) {
+            continue;
+        }
+        if (count < count_max) {
+            tasks[count] = task;
+        }
+        count++;
+    }
+    return count;
+}
+
 /* ---- Helpers ---- */
 
 static mr_status visit(mr_state *state, void *context, const mr_delta_view *delta, mr_diag *diag)

@@ -89,6 +89,10 @@ MR_MUST_USE mr_status mr_state_roll(mr_state *state, uint64_t incarnation, mr_ta
                                     uint32_t point_count, const mr_input_offset *offsets,
                                     uint32_t offset_count, mr_diag *diag);
 
+/* Behind a roll: tasks whose state lies in the files but which are not among the store's, kept
+ * untouched. Returns how many there are and fills in the first of them. */
+uint32_t mr_state_unassigned(const mr_state *state, uint32_t *tasks, uint32_t count_max);
+
 /* Behind a roll: where the task's newest moment left an input; false = it does not know it. */
 bool mr_state_kept_offset(const mr_state *state, uint32_t task, uint32_t input, uint32_t partition,
                           int64_t *to);

@@ -2,6 +2,7 @@
 # CTEST: TIMEOUT=120
 import json
 import pathlib
+import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
@@ -104,6 +105,20 @@ def test_an_offset_beyond_the_end_goes_on_where_told(t):
     t.kafka.produce(source, [("a", "newer")])
     run(t, path)
     assert documents.values(t, sink)[-1] == b"newer"
+
+
+def test_partitions_that_are_not_ours_are_told(t):
+    """A smaller set on the same directory: what it leaves behind is neither lost nor silent."""
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, rows(5))
+    path = documents.write(t, documents.running(t, source, sink, bounded=True))
+    t.worker(path, "--partitions", "0-3", "--shards", 1).expect_exit(harness.EXIT_OK)
+    worker = t.worker(path, "--partitions", "0-1", "--shards", 1)
+    worker.expect_exit(harness.EXIT_OK)
+    assert re.search(r"not ours is kept.*count=2 partitions=2,3", worker.stderr()), worker.stderr()
+    whole = t.worker(path, "--partitions", "0-3", "--shards", 1)
+    whole.expect_exit(harness.EXIT_OK)
+    assert "not ours" not in whole.stderr()
 
 
 def test_an_answer_must_be_understood(t):
