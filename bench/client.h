@@ -21,7 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BENCH_ANSWER_MS_MAX = 60000, BENCH_PARTITIONS_MAX = 64 };
+enum {
+    BENCH_ANSWER_MS_MAX = 60000,
+    BENCH_PARTITIONS_MAX = 64,
+    BENCH_TOPIC_TRIES = 100,
+    BENCH_TOPIC_WAIT_MS = 100
+};
 
 static inline _Noreturn void bench_fail(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
@@ -100,11 +105,21 @@ static inline rd_kafka_t *bench_client(rd_kafka_type_t type, rd_kafka_conf_t *co
 }
 
 /* How many partitions a topic has; ends the program if it does not exist or has too many. */
+/* A topic that was just made may be unknown, or without leaders, for a moment. */
 static inline int32_t bench_partition_count(rd_kafka_t *client, const char *topic)
 {
     const rd_kafka_metadata_t *metadata = NULL;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
-    bench_check(rd_kafka_metadata(client, 0, handle, &metadata, BENCH_ANSWER_MS_MAX), topic);
+    for (int tries = 0; metadata == NULL; tries++) {
+        bench_check(rd_kafka_metadata(client, 0, handle, &metadata, BENCH_ANSWER_MS_MAX), topic);
+        const rd_kafka_resp_err_t error = metadata->topics[0].err;
+        if (tries < BENCH_TOPIC_TRIES && (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                                          error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)) {
+            rd_kafka_metadata_destroy(metadata);
+            metadata = NULL;
+            rd_kafka_poll(client, BENCH_TOPIC_WAIT_MS);
+        }
+    }
     bench_check(metadata->topics[0].err, topic);
     const int32_t count = metadata->topics[0].partition_cnt;
     rd_kafka_metadata_destroy(metadata);

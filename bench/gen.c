@@ -2,8 +2,8 @@
  * gen.c - fills a topic with deterministic input for the benchmarks.
  *
  *   bench_gen TOPIC bids COUNT     bids of NEXMark as JSON, about 322 bytes, no key
- *   bench_gen TOPIC raw COUNT      the same texts padded or cut to exactly 320 bytes, keyed
- *   bench_gen TOPIC keyed COUNT    {"k":K,"v":V}, keyed by K, uniform over 1,000,000 keys
+ *   bench_gen TOPIC raw COUNT [BYTES]    the same texts padded or cut to BYTES (320), keyed
+ *   bench_gen TOPIC keyed COUNT [KEYS]   {"k":K,"v":V}, keyed by K, uniform over KEYS (1,000,000)
  *
  * Record n is a pure function of (SEED, n), whatever the speed: every run and every engine reads
  * the same bytes. draw(n, k) = mix(mix(seed ^ n) + k * golden ratio); every field has its own k.
@@ -22,9 +22,11 @@
 #include <stdbool.h>
 
 enum {
-    VALUE_BYTES_MAX = 1024,
+    VALUE_BYTES_MAX = 4096, /* Twice that of a record, as a bid may be longer before it is cut. */
     RAW_BYTES = 320,
+    RAW_BYTES_MAX = 2048,
     KEY_COUNT = 1000000,
+    KEY_COUNT_MAX = 1000000000,
     EVENTS_PER_CYCLE = 50, /* 1 person, 3 auctions, 46 bids. */
     BIDS_PER_CYCLE = 46,
     FIRST_ID = 1000,
@@ -67,7 +69,12 @@ typedef struct output {
     uint64_t failed_count;
 } output;
 
-static void record_make(record *r, kind what, uint64_t index);
+typedef struct shape { /* What records look like. */
+    kind what;
+    uint64_t raw_bytes, key_count;
+} shape;
+
+static void record_make(record *r, const shape *how, uint64_t index);
 static void output_open(output *out, const char *topic);
 static void output_put(output *out, const record *r, uint64_t index);
 static void output_close(output *out);
@@ -78,19 +85,26 @@ int main(int argc, char **argv)
     static record r;
     output out = {0};
     int what = 0;
-    while (argc == 4 && what < 3 && strcmp(argv[2], names[what]) != 0) {
+    while (argc >= 4 && what < 3 && strcmp(argv[2], names[what]) != 0) {
         what++;
     }
-    if (argc != 4 || what == 3) {
-        fputs("usage: bench_gen TOPIC bids|raw|keyed COUNT   (cluster: MR_KAFKA=host:port)\n",
+    if (argc < 4 || argc > (what == BIDS ? 4 : 5) || what == 3) {
+        fputs("usage: bench_gen TOPIC bids|raw|keyed COUNT [BYTES|KEYS]   (cluster: "
+              "MR_KAFKA=host:port)\n",
               stderr);
         return 2;
+    }
+    shape how = {.what = (kind)what, .raw_bytes = RAW_BYTES, .key_count = KEY_COUNT};
+    if (argc == 5 && what == RAW) {
+        how.raw_bytes = bench_number(argv[4], 1, RAW_BYTES_MAX);
+    } else if (argc == 5) {
+        how.key_count = bench_number(argv[4], 1, KEY_COUNT_MAX);
     }
     const uint64_t count = bench_number(argv[3], 1, UINT64_C(1) << 40);
     const double start_s = bench_now_s();
     output_open(&out, argv[1]);
     for (uint64_t i = 0; i < count; i++) {
-        record_make(&r, (kind)what, i);
+        record_make(&r, &how, i);
         output_put(&out, &r, i);
     }
     output_close(&out);
@@ -213,18 +227,18 @@ static char *bid_head(char *out, uint64_t n, int64_t time_ms)
     return bench_text(out, "\",\"extra\":\"");
 }
 
-static void record_make(record *r, kind what, uint64_t index)
+static void record_make(record *r, const shape *how, uint64_t index)
 {
     const uint64_t n = index / BIDS_PER_CYCLE * EVENTS_PER_CYCLE +
                        (EVENTS_PER_CYCLE - BIDS_PER_CYCLE) + index % BIDS_PER_CYCLE;
     char *end = r->value;
     r->time_ms = BASE_MS + (int64_t)(n / EVENTS_PER_MS);
     r->key_bytes = 0;
-    if (what != BIDS) {
-        const uint64_t key = below(n, FIELD_KEY, KEY_COUNT);
+    if (how->what != BIDS) {
+        const uint64_t key = below(n, FIELD_KEY, how->key_count);
         r->key_bytes = (size_t)(bench_decimal(r->key, key) - r->key);
     }
-    if (what == KEYED) {
+    if (how->what == KEYED) {
         end = bench_text(end, "{\"k\":");
         memcpy(end, r->key, r->key_bytes);
         end =
@@ -234,16 +248,16 @@ static void record_make(record *r, kind what, uint64_t index)
         end = bid_head(end, n, r->time_ms);
         /* A bid is padded to 100 bytes +- 20 %, of which its numbers count 32. */
         size_t extra = 54 + below(n, FIELD_EXTRA_SIZE, 28);
-        if (what == RAW) {
-            extra = RAW_BYTES - 3 - (size_t)(end - r->value);
+        const size_t size = (size_t)(end - r->value) + 3;
+        if (how->what == RAW) {
+            extra = how->raw_bytes > size ? how->raw_bytes - size : 0;
         }
         end = bench_text(letters(end, n, FIELD_LETTERS, extra), "\"}}");
+        if (how->what == RAW) {
+            end = r->value + how->raw_bytes; /* A short one is cut. */
+        }
     }
     r->value_bytes = (size_t)(end - r->value);
-    if (what == RAW && r->value_bytes != RAW_BYTES) {
-        bench_fail("record %llu has %zu bytes, not %d", (unsigned long long)index, r->value_bytes,
-                   RAW_BYTES);
-    }
 }
 
 static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)

@@ -21,6 +21,7 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "check"), str(ROOT / "
 import kafka
 import kafka_install
 import kafka_wire
+import flat
 import measure
 
 BUILD = pathlib.Path(os.environ.get("MR_BUILD_DIR") or ROOT / "build" / "release")
@@ -35,10 +36,17 @@ CALIBRATION_DRIFT_MAX = 0.15
 
 
 class Workload:
-    def __init__(self, name, label, query, kind, records, records_quick, last=False):
+    def __init__(self, name, label, query, kind, records, records_quick, last=False, job=None,
+                 partitions=PARTITIONS, size=None):
         self.name, self.label, self.query, self.kind = name, label, query, kind
         self.records, self.records_quick = records, records_quick
         self.last = last  # Compare the last record of each key, not every record.
+        self.job = job or name  # Its topology, and what the plain program is told to do.
+        self.partitions = partitions
+        self.size = size  # Bytes of a raw value, or number of keys; None: the generator's.
+
+    def count(self, quick, scale):
+        return int((self.records_quick if quick else self.records) * scale)
 
 
 WORKLOADS = [
@@ -62,6 +70,8 @@ class Campaign:
     def __init__(self, arguments):
         self.quick = arguments.quick
         self.scale = arguments.scale
+        self.pairs_given = arguments.pairs is not None
+        self.work = WORK
         self.pairs = arguments.pairs or (PAIRS_QUICK if self.quick else PAIRS)
         self.name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self.broker = kafka.Broker(kafka_install.ensure(), "bench", profile="bench", owned=True)
@@ -99,10 +109,8 @@ class Campaign:
     # ---- one workload ----
 
     def workload(self, w):
-        total = int((w.records_quick if self.quick else w.records) * self.scale)
-        source = f"bench.{w.name}.in"
-        self.tool("kafka_tool", "create", source, PARTITIONS)
-        say(f"\n{w.name}: {self.tool('bench_gen', source, w.kind, total)}")
+        total = w.count(self.quick, self.scale)
+        source = self.fill(w, total)
         reference = self.fingerprint(source, w) if w.name == "pass" else None
         rows = []
         self.one(w, source, total, "warm", "plain")  # The broker's JIT, the page cache: not counted.
@@ -113,28 +121,33 @@ class Campaign:
         self.tool("kafka_tool", "delete", source)
         self.rows.append((w, total, rows))
 
+    def fill(self, w, total):
+        """Makes the input topic and writes `total` records. Returns its name."""
+        source = f"bench.{w.name}.in"
+        self.tool("kafka_tool", "create", source, w.partitions)
+        shape = [] if w.size is None else [w.size]
+        say(f"\n{w.name}: {self.tool('bench_gen', source, w.kind, total, *shape)}")
+        return source
+
     def fingerprint(self, topic, w):
         words = self.tool("bench_count", topic, *(["--last"] if w.last else [])).split()
         return dict(word.split("=") for word in words)
 
-    def one(self, w, source, total, pair, engine):
+    def one(self, w, source, total, pair, engine, compare=True, **more):
+        """One run. compare: whether its output is read for a fingerprint; more: environment."""
         sink = f"bench.{w.name}.out.{pair}.{engine}"
         app = f"bench-{w.name}-{engine}-{pair}-{self.name.lower()}"
         state = WORK / f"state-{engine}"
-        self.tool("kafka_tool", "create", sink, PARTITIONS)
+        self.tool("kafka_tool", "create", sink, w.partitions)
         self.client.refresh([source])
         environment = dict(os.environ, **self.broker.environment(), BENCH_APP=app, BENCH_IN=source,
-                           BENCH_OUT=sink, KAFKA_BROKERS=self.broker.bootstrap)
+                           BENCH_OUT=sink, KAFKA_BROKERS=self.broker.bootstrap, **more)
         if engine == "millrace":
-            words = [BUILD / "millrace", "run", ROOT / "bench" / "topologies" / f"{w.name}.yaml",
-                     "--partitions", f"0-{PARTITIONS - 1}", "--shards", 1, "--state-dir", state,
-                     "--allow-client-version"]
+            words = self.millrace_words(w, state)
         else:
-            words = [BUILD / "bench_copy", w.name, source, sink, app, COMMIT_MS]
+            words = [BUILD / "bench_copy", w.job, source, sink, app, COMMIT_MS]
 
-        def committed():
-            rows = self.client.committed(app, [source], stable=False)
-            return sum(max(row[2], 0) for row in rows)
+        committed = self.committed_of(app, source)
         measure.wait_quiet(self.broker.pid)
         before = measure.calibrate()
         result = measure.run(words, environment, committed, total, self.broker.pid,
@@ -147,11 +160,25 @@ class Campaign:
             result.why_invalid = "the machine's speed changed during the run"
         if result.other_cpu > OTHER_CPU_MAX and not result.why_invalid:
             result.why_invalid = f"other processes used {result.other_cpu:.2f} cores"
-        result.output = self.fingerprint(sink, w)
+        result.output = self.fingerprint(sink, w) if compare else None
         result.disk_bytes = sum(f.stat().st_size for f in state.rglob("*") if f.is_file())
         shutil.rmtree(state, ignore_errors=True)
         self.tool("kafka_tool", "delete", sink)
         return result
+
+    def millrace_words(self, w, state):
+        return [BUILD / "millrace", "run", ROOT / "bench" / "topologies" / f"{w.job}.yaml",
+                "--partitions", f"0-{w.partitions - 1}", "--shards", 1, "--state-dir", state,
+                "--allow-client-version"]
+
+    def committed_of(self, app, source):
+        """A function that asks how many input records the group has committed."""
+        self.client.refresh([source])
+
+        def ask():
+            rows = self.client.committed(app, [source], stable=False)
+            return sum(max(row[2], 0) for row in rows)
+        return ask
 
     def judge(self, w, pair, two, reference):
         """Compares the outputs of a pair, prints it, writes its lines."""
@@ -177,8 +204,8 @@ class Campaign:
             "quick": self.quick, "pair": pair + 1, "slot": "A" if engine == "millrace" else "B",
             "workload": w.label, "query": w.query, "engine": engine,
             "version": version(engine), "config": "R",
-            "params": {"commit_ms": COMMIT_MS, "partitions": PARTITIONS, "seed": SEED,
-                       "n": int((w.records_quick if self.quick else w.records) * self.scale)},
+            "params": {"commit_ms": COMMIT_MS, "partitions": w.partitions, "seed": SEED,
+                       "n": w.count(self.quick, self.scale)},
             "machine": self.head["machine"], "events": result.events,
             "seconds": round(result.seconds, 3), "events_per_s": round(result.events_per_s),
             "cpu_ns_event": {"engine": round(result.program_ns, 1),
@@ -259,14 +286,16 @@ def machine():
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench")
-    parser.add_argument("group", choices=["foundation"])
+    parser.add_argument("group", choices=["foundation", "flat"])
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD",
-                        help="of " + ", ".join(w.name for w in WORKLOADS) + "; default: all")
+                        help="of " + ", ".join(w.name for w in WORKLOADS) + "; flat: of "
+                        + ", ".join(flat.SWEEPS) + "; default: all")
     parser.add_argument("--quick", action="store_true", help="three short pairs, never a claim")
     parser.add_argument("--pairs", type=int, help=f"pairs of runs ({PAIRS}; quick: {PAIRS_QUICK})")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the number of records")
     arguments = parser.parse_intermixed_args()
-    unknown = set(arguments.workloads) - {w.name for w in WORKLOADS}
+    known = flat.SWEEPS if arguments.group == "flat" else {w.name for w in WORKLOADS}
+    unknown = set(arguments.workloads) - set(known)
     if unknown:
         parser.error(f"no workload {', '.join(sorted(unknown))}")
     if (os.cpu_count() or 1) < 2:
@@ -279,6 +308,9 @@ def main():
     campaign = Campaign(arguments)
     try:
         campaign.open()
+        if arguments.group == "flat":
+            flat.run(campaign, Workload, arguments.workloads or list(flat.SWEEPS))
+            return
         for w in WORKLOADS:
             if not arguments.workloads or w.name in arguments.workloads:
                 campaign.workload(w)
