@@ -10,7 +10,8 @@
 #include <string.h>
 
 enum {
-    FLUSH_RATIO_FIRST = 8, /* Output bytes a dirty byte may become, before anything was measured. */
+    RATIO_ONE = 16,                    /* Ratios are in sixteenths. */
+    FLUSH_RATIO_FIRST = 8 * RATIO_ONE, /* Output a dirty byte may become, before it was measured. */
     ARENA_SHARE_PERCENT = 80
 };
 
@@ -94,7 +95,7 @@ uint32_t mr_epoch_step(mr_shard *shard)
         const uint64_t dirty = mr_state_dirty_bytes(shard->state);
         if (dirty > 0) {
             const uint64_t flushed = mr_output_used(shard, epoch->arena) - shard->flush_from_bytes;
-            const uint64_t ratio = flushed / dirty + 1;
+            const uint64_t ratio = flushed * RATIO_ONE / dirty + 1;
             shard->flush_ratio = ratio > shard->flush_ratio ? ratio : shard->flush_ratio;
         }
     }
@@ -188,7 +189,7 @@ static bool limit_reached(const mr_shard *shard)
 {
     const uint64_t dirty = mr_state_dirty_bytes(shard->state);
     const uint64_t ratio = shard->flush_ratio > 0 ? shard->flush_ratio : FLUSH_RATIO_FIRST;
-    const uint64_t output = mr_output_used(shard, shard->epoch.arena) + dirty * ratio;
+    const uint64_t output = mr_output_used(shard, shard->epoch.arena) + dirty * ratio / RATIO_ONE;
     return output >= output_limit(shard) ||
            dirty >= scaled(shard, shard->plan->commit.dirty_state_bytes) ||
            shard->epoch.records_in >= scaled(shard, shard->plan->commit.records) ||

@@ -195,7 +195,7 @@ struct mr_shard {
     bool sources_ended; /* Bounded: nothing will ever follow. */
     uint64_t recovered_epoch;
     int64_t recovery_from_us;
-    uint64_t flush_from_bytes, flush_ratio; /* Output bytes a dirty byte became, at most. */
+    uint64_t flush_from_bytes, flush_ratio; /* Sixteenths of output a dirty byte became, at most. */
     int64_t stats_read_us, heartbeat_looked_us;
     uint8_t *row_text; /* MR_ROW_TEXT_BYTES */
     char owner[49];    /* <worker set>-<shard>, for the record. */
