@@ -42,6 +42,7 @@ static void test_wrong_use_is_2(void **state)
     assert_int_equal(run("millrace check --connect x"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace explain"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace explain M0999"), MR_EXIT_USAGE);
+    assert_int_equal(run("millrace explain E_NOTHING"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace version x"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace run"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace run a b"), MR_EXIT_USAGE);
@@ -73,6 +74,9 @@ static void test_words_are_0(void **state)
     assert_int_equal(run("millrace version"), MR_EXIT_DONE);
     assert_int_equal(run("millrace --version --format json"), MR_EXIT_DONE);
     assert_int_equal(run("millrace explain M0302"), MR_EXIT_DONE);
+    assert_int_equal(run("millrace explain E_FENCED"), MR_EXIT_DONE);
+    assert_int_equal(run("millrace explain E_FENCED --format json"), MR_EXIT_DONE);
+    assert_int_equal(run("millrace explain M0302 --format json"), MR_EXIT_DONE);
     assert_int_equal(run("millrace explain filter"), MR_EXIT_DONE);
 }
 
