@@ -67,8 +67,9 @@ static void find_input(mr_load *load, mr_item *item)
     const char *text;
 
     if (from == NULL) {
-        mr_load_error(load, item->place, 104, NULL, "%s \"%s\" needs \"from\"",
-                      item->kind == MR_ITEM_STEP ? "step" : "sink", item->name);
+        mr_load_error(load, item->place, 104, "name the source or step that it reads",
+                      "%s \"%s\" needs \"from\"", item->kind == MR_ITEM_STEP ? "step" : "sink",
+                      item->name);
         return;
     }
     if (from->kind == MR_YAML_LIST) {
@@ -93,7 +94,7 @@ static void link_input(mr_load *load, mr_item *item, const mr_yaml *from, const 
         mr_item *other = &load->items[i];
         if (other->kind == MR_ITEM_SINK) {
             if (strcmp(other->name, name) == 0) {
-                mr_load_error(load, from->place, 202, NULL,
+                mr_load_error(load, from->place, 202, "read from what the sink reads from",
                               "\"%s\" is a sink: nothing can be read from it", name);
                 return;
             }

@@ -209,7 +209,7 @@ static bool read_ending(mr_load *load, const mr_yaml *node, const char *what, mr
         count++;
         route->kind = i < MR_ROUTE_DLQ ? (mr_route_kind)i : MR_ROUTE_DLQ;
         if (i < MR_ROUTE_DLQ && mr_value_boolean(load, value, endings[i], &wanted) && !wanted) {
-            mr_load_error(load, value->place, 106, NULL, "%s: false says nothing; leave it out",
+            mr_load_error(load, value->place, 106, "leave it out", "%s: false says nothing",
                           endings[i]);
         }
     }

@@ -162,6 +162,9 @@ bool mr_value_expr(mr_load *load, const mr_yaml *node, const char *what, const c
 bool mr_value_is_map(mr_load *load, const mr_yaml *node, const char *what);
 bool mr_value_is_list(mr_load *load, const mr_yaml *node, const char *what);
 
+/* What is said where a comma has cut an expression short. */
+const char *mr_comma_hint(void);
+
 /* ---- keys.c: which keys a map may have ---- */
 
 enum {
