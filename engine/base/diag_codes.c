@@ -252,15 +252,31 @@ static const mr_diag_code codes[] = {
      "such\n"
      "rows go: `on_error` on the item, or `errors: { default: ... }` for all. The endings are\n"
      "`dlq: NAME` (the original record, in the same transaction), `drop: true` (counted) and\n"
-     "`stop: true` (the worker stops at the record). `nullif(x, 0)` as divisor cannot fail.\n",
+     "`stop: true` (the worker stops at the record); a step may also hand them on as a stream,\n"
+     "`output: true`. `nullif(x, 0)` as divisor cannot fail.\n",
      "cents: { op: map, from: a, set: { n: amount::bigint } }\n"
      "                                    # add `on_error: { dlq: bad }`\n"},
     {602, "no such dlq",
      "`dlq: NAME` names an entry of the top-level map `dlqs`, which gives its topic.\n",
      "on_error: { dlq: ded }              # dlq: dead, as in `dlqs: { dead: ... }`\n"},
     {603, "not exactly one ending",
-     "A route has exactly one of `dlq: NAME`, `drop: true`, `stop: true`.\n",
+     "A route has exactly one of `dlq: NAME`, `drop: true`, `stop: true` and, on a step,\n"
+     "`output: true`.\n",
      "on_error: { drop: true, stop: true }   # one of the two\n"},
+    {604, "only a step has an error output",
+     "With `output: true` the rows a step rejects are rows of the stream `step.errors`: the "
+     "step's\n"
+     "input columns, error_code and error_message. What a source rejects was never a row, what a\n"
+     "sink rejects has nobody behind it, and `errors.default` stands for both.\n",
+     "errors: { default: { output: true } }   # { dlq: NAME }; output: true on the steps\n"},
+    {605, "nobody reads the error output",
+     "The step hands its rejected rows on as `step.errors`, and no sink hangs on that stream, so\n"
+     "they would be lost in silence.\n",
+     "typed: { ..., on_error: { output: true } }   # add a sink `from: typed.errors`\n"},
+    {606, "the error output would have a column twice",
+     "`step.errors` has the step's input columns, error_code and error_message. The input has a\n"
+     "column of such a name already, e.g. because it is an error output itself.\n",
+     "from: typed.errors                  # rename in a map: set: { code: error_code } ...\n"},
     {701, "Kafka is used, but not described",
      "Sources and sinks without `kind` are topics of Kafka, and so are dlqs. The top-level map\n"
      "`kafka` says where its brokers are. For files write `kind: file`.\n",

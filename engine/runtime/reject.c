@@ -1,6 +1,6 @@
 /*
- * reject.c - where rejected rows go: counted, and stopped at, dropped, or written to a dead-letter
- * topic in the transaction of their input.
+ * reject.c - where rejected rows go: counted, and stopped at, dropped, handed to the step's error
+ * output, or written to a dead-letter topic in the transaction of their input.
  *
  * A dead letter of a row that stems from one source record carries that record's key, value and
  * headers byte for byte, so that a replay is a copy; else its value is the row as JSON. The
@@ -68,6 +68,9 @@ void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_erro
     case MR_ROUTE_DLQ:
         write_dead_letter(task, in, row, record != NULL ? fetch : NULL, record_index, error);
         return;
+    case MR_ROUTE_OUTPUT:
+        mr_error_output_note(shard->error_outputs[task->node->index], in, row, error);
+        return;
     }
 }
 
@@ -104,7 +107,8 @@ static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *re
     if (shard->diag.status != MR_OK) {
         return; /* The first one tells the story. */
     }
-    const char *remedy = "give the item an on_error route (dlq or drop), or mend the record";
+    const char *remedy = "give the item an on_error route (dlq, drop or, on a step, output), or "
+                         "mend the record";
     if (record != NULL) {
         mr_told(mr_diag_set(
             &shard->diag, MR_ERR_ROW, 0,

@@ -53,6 +53,7 @@ static inline void mr_failed(mr_step step)
 #define MR_WATCH_TAG (UINT64_C(1) << 63)
 
 typedef struct mr_lane mr_lane;
+typedef struct mr_error_output mr_error_output;
 
 /* One node of one task: what an operator, source or sink is handed. */
 struct mr_task {
@@ -169,7 +170,8 @@ struct mr_shard {
     mr_offset *init_offsets, *assign_offsets;
     mr_input_offset *seal_offsets;
     mr_task_point *points;
-    mr_batch_pool **pools; /* [node * MR_PLAN_OUTPUTS_MAX + output] */
+    mr_batch_pool **pools;           /* [node * MR_PLAN_OUTPUTS_MAX + output] */
+    mr_error_output **error_outputs; /* By node; NULL = it has none. */
     mr_output_arena outputs[2];
     mr_chunk *spare_chunks; /* Chunk heads not in use. */
     mr_epoch epoch;
@@ -221,6 +223,17 @@ mr_step mr_dispatch_resume(mr_lane *lane);
 mr_step mr_dispatch_flush(mr_lane *lane);
 /* Throws the lane's frames away and sends their batches home. */
 void mr_dispatch_drop(mr_lane *lane);
+
+/* ---- error_output.c ---- */
+/* Zeroed state of one step's error output, a shard. `input`: the step's. NULL = no memory. */
+mr_error_output *mr_error_output_create(mr_arena *arena, const mr_schema *input);
+/* Before each call of the step. */
+void mr_error_output_begin(mr_error_output *output);
+/* During the call. */
+void mr_error_output_note(mr_error_output *output, const mr_batch *in, uint32_t row,
+                          mr_row_error error);
+/* Behind it: `out` (empty, borrowing) gets the noted rows. */
+void mr_error_output_end(mr_error_output *output, mr_batch *out);
 
 /* ---- epoch.c ---- */
 void mr_epoch_touch(mr_shard *shard, mr_lane *lane);

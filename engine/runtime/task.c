@@ -301,7 +301,9 @@ static mr_status pools_create(mr_shard *shard)
     const mr_plan *plan = shard->plan;
     shard->pools = mr_arena_take_array(shard->arena, (size_t)plan->node_count * MR_PLAN_OUTPUTS_MAX,
                                        sizeof(mr_batch_pool *));
-    if (shard->pools == NULL) {
+    shard->error_outputs =
+        mr_arena_take_array(shard->arena, plan->node_count, sizeof(mr_error_output *));
+    if (shard->pools == NULL || shard->error_outputs == NULL) {
         return mr_diag_set(&shard->diag, MR_ERR_MEMORY, 0, "no memory for batch pools");
     }
     for (uint32_t i = 0; i < plan->node_count; i++) {
@@ -317,6 +319,14 @@ static mr_status pools_create(mr_shard *shard)
                                    node->name);
             }
             shard->pools[i * MR_PLAN_OUTPUTS_MAX + o] = pool;
+        }
+        if (node->on_error.kind == MR_ROUTE_OUTPUT) {
+            shard->error_outputs[i] = mr_error_output_create(shard->arena, node->input);
+            if (shard->error_outputs[i] == NULL) {
+                return mr_diag_set(&shard->diag, MR_ERR_MEMORY, 0,
+                                   "no memory for the error output of %s: raise memory.total",
+                                   node->name);
+            }
         }
     }
     return MR_OK;

@@ -132,10 +132,16 @@ static bool find_output(mr_load *load, mr_item *item, const mr_yaml *from, const
         }
     }
     const bool is_errors = strcmp(output, "errors") == 0 && op != NULL;
-    mr_load_error(load, from->place, is_errors ? 109 : 202, NULL,
-                  is_errors ? "\"%s.%s\" is known, but error outputs are not part of this release"
-                            : "\"%s\" has no output \"%s\"",
-                  input->name, output);
+    if (is_errors && mr_routes_have_output(input)) {
+        item->input_output = op->output_count; /* Behind the operator's own. */
+        return true;
+    }
+    mr_load_error(
+        load, from->place, 202,
+        is_errors
+            ? mr_load_print(load, "write `on_error: { output: true }` on step \"%s\"", input->name)
+            : mr_load_print(load, "read `%s` itself", input->name),
+        "\"%s\" has no output \"%s\"", input->name, output);
     return false;
 }
 

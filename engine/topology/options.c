@@ -473,5 +473,10 @@ static const char *input_name(const mr_item *item)
     if (input == NULL) {
         return item->name;
     }
-    return item->input_output > 0 ? input->op->output_names[item->input_output] : input->name;
+    if (item->input_output == 0) {
+        return input->name;
+    }
+    return item->input_output == input->op->output_count
+               ? MR_ERROR_OUTPUT
+               : input->op->output_names[item->input_output];
 }

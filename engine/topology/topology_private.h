@@ -15,6 +15,8 @@
 #include "engine/topology/topology.h"
 #include <stdarg.h>
 
+#define MR_ERROR_OUTPUT "errors" /* The name of a step's error output. */
+
 enum {
     MR_YAML_DEPTH_MAX = 64,
     MR_YAML_WEIGHT_MAX = 100000, /* Nodes of the tree, each counted as often as it is used. */
@@ -203,6 +205,8 @@ void mr_check_graph(mr_load *load);
 void mr_routes_read(mr_load *load);
 /* The route of a node with these MR_FALLIBLE_ classes; `what` can fail. */
 void mr_routes_resolve(mr_load *load, const mr_item *item, uint32_t classes, const char *what);
+/* Whether a step says `on_error: { output: ... }`, and so has the output `errors`. */
+bool mr_routes_have_output(const mr_item *item);
 /* Unused DLQs. */
 void mr_routes_finish(mr_load *load);
 

@@ -174,4 +174,33 @@ def test_F19_an_expression_that_fails(t):
     assert all(b'"n":0' in letter.value for letter in letters)
 
 
+def test_F19_an_error_output_is_a_stream(t):
+    """Rows that a step rejects, read by a sink and by a step whose own dead letters are originals."""
+    source, sink, wrong, dlq = t.topic("in"), t.topic("out"), t.topic("wrong"), t.topic("dlq")
+    values = ["5", "0", "x", "20", "99999999999999999999"]
+    t.kafka.produce(source, [(f"u{n}", f'{{"user_id":"u{n}","n":"{values[n % 5]}"}}')
+                             for n in range(100)])
+    keys = {"topic": source, "format": "json", "key": ["user_id"], "bounded": True,
+            "schema": {"user_id": "text not null", "n": "text"}}
+    steps = {"ratio": {"op": "map", "from": "events", "on_error": {"output": True},
+                       "select": {"user_id": None, "part": "100 / n::bigint"}},
+             "again": {"op": "map", "from": "ratio.errors", "on_error": {"dlq": "rejected"},
+                       "select": {"user_id": None, "n": "n::numeric(38,0)", "error_code": None}}}
+    text = documents.document(t, keys, steps, {"out": {"from": "ratio", "topic": sink},
+                                               "wrong": {"from": "again", "topic": wrong}},
+                              dlqs={"rejected": {"topic": dlq}})
+    run_to_end(t, text)
+    letters = [record for found in documents.read(t, dlq).values() for record in found]
+    rows = documents.values(t, wrong)
+    assert len(documents.values(t, sink)) == 40
+    assert len(rows) == 40, f"{len(rows)} rows went on"
+    assert len([row for row in rows if b'"error_code":"22012"' in row]) == 20, rows[:3]
+    assert len([row for row in rows if b'"error_code":"22003"' in row]) == 20, rows[:3]
+    assert len(letters) == 20
+    for letter in letters:
+        assert b'"n":"x"' in letter.value, "the letter is the source record, not the row"
+        assert letter.header(b"millrace.error.step") == b"again"
+        assert letter.header(b"millrace.error.payload") == b"source"
+
+
 harness.main(globals())
