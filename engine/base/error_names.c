@@ -22,6 +22,16 @@ static const mr_error_name names[] = {
      "E_CLIENT_VERSION: librdkafka 1.9.2 is too old: 2.0.2 or newer is needed",
      "Install a newer librdkafka; for one that is merely known to be faulty `run\n"
      "--allow-client-version` starts all the same (docs/exactly-once.md lists the faults).\n"},
+    {"E_DLQ_LIMIT", "more dead letters than `stop_above` allows",
+     "A dlq has `stop_above: { records, per }`, and within that time more rows were rejected to "
+     "it.\n"
+     "Nothing of the epoch that went beyond was committed, neither dead letters nor outputs, so\n"
+     "that input is still there to be read again. A shard counts what it committed itself; the\n"
+     "count begins anew when the worker starts.\n",
+     "E_DLQ_LIMIT: dlq bad: more than 1000 dead letters within 60 s; the last one at ...",
+     "Look at the dead letters (their headers name step and error): a bad release of a producer "
+     "or\n"
+     "of this file is the usual cause. Mend it and start again, or raise `stop_above`.\n"},
     {"E_FENCED", "another worker has taken over the same set of partitions",
      "A second worker with the same app and the same set of partitions has started; Kafka fences\n"
      "the older one. The state directory is marked, so that two supervisors cannot take the work\n"

@@ -328,6 +328,7 @@ static mr_status roll(mr_shard *shard, uint32_t offset_count)
             shard->recovered_epoch = shard->points[i].epoch;
         }
     }
+    mr_reject_recovered(shard);
     return MR_OK;
 }
 

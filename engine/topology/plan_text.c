@@ -249,6 +249,11 @@ static void errors_line(writer *w, const mr_plan *plan, const mr_plan_node *node
     case MR_ROUTE_DLQ:
         put(w, "rows go to dlq %s, topic %s", plan->dlqs[node->on_error.dlq].name,
             plan->topics[plan->dlqs[node->on_error.dlq].topic].name);
+        if (plan->dlqs[node->on_error.dlq].stop_records > 0) {
+            put(w, "; more than %llu in %lld s stop the worker",
+                (unsigned long long)plan->dlqs[node->on_error.dlq].stop_records,
+                (long long)(plan->dlqs[node->on_error.dlq].stop_per_us / 1000000));
+        }
         break;
     case MR_ROUTE_OUTPUT:
         put(w, "rows go to %s", node->outputs[node->on_error.output].name);

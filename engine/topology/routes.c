@@ -9,8 +9,12 @@
 #include "engine/topology/topology_private.h"
 #include <string.h>
 
+#define STOP_PER_US_MIN INT64_C(1000000)
+#define STOP_PER_US_MAX (INT64_C(7) * 24 * 3600 * 1000000)
+
 static void read_dlqs(mr_load *load);
 static void read_dlq(mr_load *load, const mr_yaml_pair *pair);
+static void read_stop_above(mr_load *load, const mr_yaml *node, mr_dlq_item *dlq);
 static void read_errors(mr_load *load);
 static void read_poison(mr_load *load, const mr_yaml *node);
 static bool read_route(mr_load *load, const mr_yaml *node, const char *what, mr_error_route *route);
@@ -97,7 +101,7 @@ static void read_dlq(mr_load *load, const mr_yaml_pair *pair)
     static const mr_key_rule rules[] = {
         {"topic", NULL, MR_KEY_REQUIRED},
         {"create", NULL, 0},
-        {"stop_above", "the rate of dead letters is not watched", 0},
+        {"stop_above", NULL, 0},
         {"description", NULL, 0},
     };
     const char *what = mr_load_print(load, "dlq \"%s\"", pair->key->text);
@@ -117,6 +121,41 @@ static void read_dlq(mr_load *load, const mr_yaml_pair *pair)
     mr_keys_test(load, pair->value, &set);
     dlq->topic = mr_yaml_get(pair->value, "topic");
     dlq->create = mr_yaml_get(pair->value, "create");
+    const mr_yaml *limit = mr_yaml_get(pair->value, "stop_above");
+    if (limit != NULL) {
+        read_stop_above(load, limit, dlq);
+    }
+}
+
+/* `{ records, per }`: more dead letters than that within that time stop the worker. */
+static void read_stop_above(mr_load *load, const mr_yaml *node, mr_dlq_item *dlq)
+{
+    static const mr_key_rule rules[] = {{"records", NULL, MR_KEY_REQUIRED},
+                                        {"per", NULL, MR_KEY_REQUIRED}};
+    uint64_t records = 0;
+    int64_t per_us = 0;
+
+    if (!mr_value_is_map(load, node, "stop_above")) {
+        return;
+    }
+    const mr_key_set set = {.what = "\"stop_above\"",
+                            .rules = rules,
+                            .rule_count = MR_LENGTH(rules),
+                            .place = node->place};
+    mr_keys_test(load, node, &set);
+    const mr_yaml *value = mr_yaml_get(node, "records");
+    if (value != NULL) {
+        (void)mr_value_count(load, value, "stop_above.records", 1, UINT32_MAX, &records);
+    }
+    value = mr_yaml_get(node, "per");
+    if (value != NULL && mr_value_duration(load, value, "stop_above.per", &per_us) &&
+        (per_us < STOP_PER_US_MIN || per_us > STOP_PER_US_MAX)) {
+        mr_load_error(load, value->place, 106, "e.g. `stop_above: { records: 1000, per: 1m }`",
+                      "stop_above.per must be from 1s to 7d");
+        return;
+    }
+    dlq->stop_records = records;
+    dlq->stop_per_us = per_us;
 }
 
 static void read_errors(mr_load *load)
@@ -306,7 +345,10 @@ static bool use_dlq(mr_load *load, const mr_yaml *node, uint32_t *index)
             }
             load->topics[topic].is_output = true;
             dlq->index = load->plan->dlq_count++;
-            load->dlqs[dlq->index] = (mr_plan_dlq){.name = name, .topic = topic};
+            load->dlqs[dlq->index] = (mr_plan_dlq){.name = name,
+                                                   .topic = topic,
+                                                   .stop_records = dlq->stop_records,
+                                                   .stop_per_us = dlq->stop_per_us};
         }
         *index = dlq->index;
         return dlq->index != MR_NO_INDEX;

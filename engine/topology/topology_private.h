@@ -92,6 +92,8 @@ typedef struct mr_dlq_item {
     const char *name;
     mr_place place;
     const mr_yaml *topic, *create; /* NULL = absent. */
+    uint64_t stop_records;         /* `stop_above`; 0 = absent. */
+    int64_t stop_per_us;
     bool is_used;
     uint32_t index; /* In mr_plan.dlqs, once it is used. */
 } mr_dlq_item;

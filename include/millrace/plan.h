@@ -91,7 +91,9 @@ typedef struct mr_plan_topic {
 
 typedef struct mr_plan_dlq {
     const char *name;
-    uint32_t topic; /* Index in topics. */
+    uint32_t topic;        /* Index in topics. */
+    uint64_t stop_records; /* `stop_above`: more within stop_per_us stop the worker; 0 = none. */
+    int64_t stop_per_us;
 } mr_plan_dlq;
 
 typedef struct mr_plan_property { /* A librdkafka property of `kafka.client:`. */

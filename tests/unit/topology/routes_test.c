@@ -16,7 +16,8 @@ static void test_own_route_before_the_default(void **state)
         "  c: { topic: c, format: json, schema: { x: text } }\n"
         "sinks:\n  b: { from: a, topic: b, on_error: { stop: true } }\n  d: { from: c, topic: d }\n"
         "errors: { default: { dlq: dead }, poison: { after: 3, stop: true } }\n"
-        "dlqs: { dead: { topic: dead, create: { partitions: 2 } } }\n");
+        "dlqs: { dead: { topic: dead, create: { partitions: 2 }, stop_above: { records: 9, per: 1m "
+        "} } }\n");
     const mr_plan *plan = mr_topology_plan(topology);
 
     (void)state;
@@ -27,6 +28,8 @@ static void test_own_route_before_the_default(void **state)
     assert_int_equal(fake_node(plan, "d")->on_error.kind, MR_ROUTE_DLQ);
     assert_int_equal(plan->dlq_count, 1);
     assert_string_equal(plan->dlqs[0].name, "dead");
+    assert_int_equal(plan->dlqs[0].stop_records, 9);
+    assert_int_equal(plan->dlqs[0].stop_per_us, 60000000);
     const mr_plan_topic *topic = &plan->topics[plan->dlqs[0].topic];
     assert_string_equal(topic->name, "dead");
     assert_true(topic->is_output);
@@ -113,7 +116,13 @@ static void test_mistakes(void **state)
     fake_expect(HEAD SOURCE SINK "errors: { default: { dlq: d } }\ndlqs: { d: {} }\n", 104, 9);
     fake_expect(HEAD SOURCE SINK
                 "errors: { default: { dlq: d } }\ndlqs: { d: { topic: x, stop_above: {} } }\n",
-                109, 9);
+                104, 9);
+    fake_expect(HEAD SOURCE SINK "errors: { default: { dlq: d } }\ndlqs: { d: { topic: x, "
+                                 "stop_above: { records: 1, per: 10ms } } }\n",
+                106, 9);
+    fake_expect(HEAD SOURCE SINK "errors: { default: { dlq: d } }\ndlqs: { d: { topic: x, "
+                                 "stop_above: { records: 0, per: 1m } } }\n",
+                106, 9);
 }
 
 int main(void)
