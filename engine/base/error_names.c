@@ -87,10 +87,11 @@ static const mr_error_name names[] = {
      "The message has the broker's words: usually the topic's `max.message.bytes` was lowered, or\n"
      "its configuration refuses the record. Change it and start again.\n"},
     {"E_OUTPUT_TOO_LARGE", "the output of one record does not fit",
-     "One input record makes more output than an output arena holds, or one output record is\n"
-     "larger than its topic takes and the sink's route says `stop`.\n",
-     "E_OUTPUT_TOO_LARGE: the output of a single record does not fit the output arena",
-     "Raise `memory.kafka`, or the topic's `max.message.bytes`; or give the sink `on_error`.\n"},
+     "One input record makes more output than an output arena holds. The batches were made "
+     "smaller\n"
+     "until it was alone, so the record is named; nothing of it was committed.\n",
+     "E_OUTPUT_TOO_LARGE: orders-3@1207: the output of a single record does not fit ...",
+     "Raise `memory.kafka`, or keep such records out by `max_record` of the source.\n"},
     {"E_RECORD_DISAGREE", "the inputs of one task name different epochs",
      "All inputs of a task are committed in one transaction, so their records agree. Here they do\n"
      "not: some offsets were changed from outside.\n",

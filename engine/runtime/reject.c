@@ -79,6 +79,25 @@ void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_erro
     }
 }
 
+const char *mr_reject_place(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX])
+{
+    text[0] = '\0';
+    for (uint32_t i = 0; i < shard->lane_count; i++) {
+        const mr_batch *batch = shard->lanes[i].source_batch;
+        const mr_fetch *fetch = batch != NULL ? mr_batch_fetch(batch) : NULL;
+        if (fetch == NULL || batch->record == NULL || batch->selected_count == 0) {
+            continue;
+        }
+        const uint32_t record = batch->record[mr_batch_row(batch, 0)];
+        MR_ASSERT(record < fetch->record_count);
+        (void)snprintf(text, MR_PLACE_BYTES_MAX, "%s-%" PRId32 "@%" PRId64 ": ",
+                       shard->plan->topics[fetch->topic].name, fetch->partition,
+                       fetch->records[record].offset);
+        return text;
+    }
+    return text;
+}
+
 void mr_reject_recovered(mr_shard *shard)
 {
     for (uint32_t i = 0; i < shard->plan->dlq_count; i++) {
@@ -142,7 +161,7 @@ static bool is_too_many(mr_task *task, const mr_fetch *fetch, const mr_fetch_rec
     mr_shard *shard = task->shard;
     const uint32_t index = task->node->on_error.dlq;
     const mr_plan_dlq *dlq = &shard->plan->dlqs[index];
-    char place[320] = "";
+    char place[MR_PLACE_BYTES_MAX] = "";
 
     if (dlq->stop_records == 0) {
         return false;

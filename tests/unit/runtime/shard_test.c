@@ -533,6 +533,7 @@ static void test_one_row_too_large_is_told(void **state)
     f->sink_spec.value_bytes = 5 << 20;
     open_it(f);
     expect_failure(f, "E_OUTPUT_TOO_LARGE");
+    assert_non_null(strstr(mr_shard_failure(f->shard)->text, "E_OUTPUT_TOO_LARGE: in-0@0: "));
     assert_int_equal(f->kafka.logs[TOPIC_OUT][0].count, 0);
     free_fixture(f);
 }
