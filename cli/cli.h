@@ -89,6 +89,8 @@ typedef struct mr_report {
 mr_report mr_report_to(FILE *stream, const mr_args *args);
 /* One message with its line and caret, or as one JSON object a line. */
 void mr_report_message(mr_report *report, const mr_message *message);
+/* A text in JSON's quotes. */
+void mr_report_quoted(FILE *stream, const char *text);
 /* All messages of a file. */
 void mr_report_all(mr_report *report, const mr_topology *topology);
 

@@ -1,11 +1,12 @@
 /*
- * cmd_explain.c - `millrace explain FILE|CODE|OP`: a plan, a diagnostic's long text, or the options
- * of an operator. A word like M0302 is a code, the name of an operator is an operator, all else a
- * file (write ./filter for a file of that name).
+ * cmd_explain.c - `millrace explain FILE|CODE|OP`: a plan, the long text of a diagnostic or of a
+ * failure, or the options of an operator. A word like M0302 or E_FENCED is a code, the name of an
+ * operator is an operator, all else a file (write ./filter for a file of that name).
  */
 #include "cli/cli.h"
 #include "engine/base/assert.h"
 #include "engine/base/diag_codes.h"
+#include "engine/base/error_names.h"
 #include "engine/engine.h"
 #include <string.h>
 
@@ -14,7 +15,13 @@ enum { LIVE, FLAG_COUNT };
 static const mr_flag flags[FLAG_COUNT] = {[LIVE] = {"--live", MR_FLAG_REFUSED, NULL, NULL}};
 
 static bool is_code(const char *word);
-static int explain_code(const char *word);
+static bool is_error_name(const char *word);
+static int explain_code(const char *word, bool is_json);
+static int explain_error_name(const char *word, bool is_json);
+static void print_explanation(bool is_json, const char *name, const char *title, const char *text,
+                              const char *example, const char *remedy);
+static void print_example(const char *example);
+static void print_pair(const char *name, const char *text);
 static int explain_operator(const mr_operator_type *op);
 static int explain_file(const char *path, const mr_catalogue *catalogue, const mr_args *args);
 static const mr_operator_type *find_operator(const mr_catalogue *catalogue, const char *name);
@@ -30,14 +37,18 @@ int mr_cmd_explain(int argc, char **argv)
         return status;
     }
     if (args.name_count != 1) {
-        (void)fprintf(stderr, "millrace explain: name one FILE, CODE (M0302) or operator\n");
+        (void)fprintf(stderr,
+                      "millrace explain: name one FILE, CODE (M0302, E_FENCED) or operator\n");
         return MR_EXIT_USAGE;
     }
     mr_engine_tables tables;
     const mr_catalogue *catalogue = mr_engine_catalogue(&tables);
     const mr_operator_type *op = find_operator(catalogue, args.names[0]);
     if (is_code(args.names[0])) {
-        return explain_code(args.names[0]);
+        return explain_code(args.names[0], args.is_json);
+    }
+    if (is_error_name(args.names[0])) {
+        return explain_error_name(args.names[0], args.is_json);
     }
     return op != NULL ? explain_operator(op) : explain_file(args.names[0], catalogue, &args);
 }
@@ -48,7 +59,14 @@ static bool is_code(const char *word)
     return strlen(word) == 5 && word[0] == 'M' && strspn(word + 1, "0123456789") == 4;
 }
 
-static int explain_code(const char *word)
+/* E_ and capitals. */
+static bool is_error_name(const char *word)
+{
+    return strncmp(word, "E_", 2) == 0 &&
+           strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == strlen(word);
+}
+
+static int explain_code(const char *word, bool is_json)
 {
     uint32_t number = 0;
 
@@ -60,8 +78,64 @@ static int explain_code(const char *word)
         (void)fprintf(stderr, "millrace explain: there is no diagnostic %s\n", word);
         return MR_EXIT_USAGE;
     }
-    (void)printf("%s: %s\n\n%s", word, code->title, code->text);
+    print_explanation(is_json, word, code->title, code->text, code->example, NULL);
     return MR_EXIT_DONE;
+}
+
+static int explain_error_name(const char *word, bool is_json)
+{
+    const mr_error_name *name = mr_error_name_find(word);
+
+    if (name == NULL) {
+        uint32_t count = 0;
+        const mr_error_name *all = mr_error_names(&count);
+        (void)fprintf(stderr, "millrace explain: there is no failure %s; there are", word);
+        for (uint32_t i = 0; i < count; i++) {
+            (void)fprintf(stderr, "%s%s", i % 4 == 0 ? "\n  " : " ", all[i].name);
+        }
+        (void)fprintf(stderr, "\n");
+        return MR_EXIT_USAGE;
+    }
+    print_explanation(is_json, word, name->title, name->text, name->example, name->remedy);
+    return MR_EXIT_DONE;
+}
+
+/* `remedy` NULL: the example shows it. */
+static void print_explanation(bool is_json, const char *name, const char *title, const char *text,
+                              const char *example, const char *remedy)
+{
+    if (is_json) {
+        (void)printf("{\"name\":\"%s\"", name); /* Letters, digits and _ only. */
+        print_pair("title", title);
+        print_pair("text", text);
+        print_pair("example", example);
+        if (remedy != NULL) {
+            print_pair("remedy", remedy);
+        }
+        (void)printf("}\n");
+        return;
+    }
+    (void)printf("%s: %s\n\n%s\nExample:\n", name, title, text);
+    print_example(example);
+    if (remedy != NULL) {
+        (void)printf("\nWhat to do:\n%s", remedy);
+    }
+}
+
+/* Its lines, set in. */
+static void print_example(const char *example)
+{
+    for (const char *at = example; *at != '\0';) {
+        const size_t size = strcspn(at, "\n");
+        (void)printf("  %.*s\n", (int)size, at);
+        at += size + (at[size] == '\n' ? 1 : 0);
+    }
+}
+
+static void print_pair(const char *name, const char *text)
+{
+    (void)printf(",\"%s\":", name);
+    mr_report_quoted(stdout, text);
 }
 
 static const mr_operator_type *find_operator(const mr_catalogue *catalogue, const char *name)

@@ -12,6 +12,7 @@
 
 enum {
     PARTITIONS,
+    ORDINAL,
     SHARDS,
     STATE_DIR,
     ALLOW_CLIENT_VERSION,
@@ -29,6 +30,7 @@ enum {
 
 static const mr_flag flags[] = {
     [PARTITIONS] = {"--partitions", MR_FLAG_VALUE, "SET", "partitions to work on, e.g. 0-3,7"},
+    [ORDINAL] = {"--ordinal", MR_FLAG_VALUE, "N/M", "partitions p with p mod M = N, e.g. 1/3"},
     [SHARDS] = {"--shards", MR_FLAG_VALUE, "N", "threads, one pinned to each core"},
     [STATE_DIR] = {"--state-dir", MR_FLAG_VALUE, "DIR", "state lies in DIR/<app>/"},
     [ALLOW_CLIENT_VERSION] = {"--allow-client-version", MR_FLAG_PLAIN, NULL,
@@ -43,7 +45,6 @@ static const mr_flag flags[] = {
     [LOG_FORMAT] = {"--log-format", MR_FLAG_VALUE, "logfmt|json", "form of the log"},
     [LOG_LEVEL] = {"--log-level", MR_FLAG_VALUE, "LEVEL", "error, warn, info or debug"},
     [PROGRESS] = {"--progress", MR_FLAG_PLAIN, NULL, "a line a second on standard error"},
-    {"--ordinal", MR_FLAG_REFUSED, NULL, NULL},
     {"--group", MR_FLAG_REFUSED, NULL, NULL},
     {"--http", MR_FLAG_REFUSED, NULL, NULL},
     {"--http-token-file", MR_FLAG_REFUSED, NULL, NULL},
@@ -60,6 +61,8 @@ static const mr_flag flags[] = {
 };
 
 static bool read_options(const mr_args *args, mr_engine_options *options);
+static bool read_partitions(const char *const *values, const char **partitions);
+static bool ordinal_valid(const char *text);
 static bool read_shards(const char *text, uint32_t *shard_count);
 static bool read_word(const char *flag, const char *text, const char *const *words, uint32_t count,
                       int *value);
@@ -124,25 +127,62 @@ static bool read_options(const mr_args *args, mr_engine_options *options)
         (void)fprintf(stderr, "millrace run: --state-dir needs the name of a directory\n");
         return false;
     }
-    options->partitions = values[PARTITIONS];
-    if (options->partitions != NULL && !partitions_valid(options->partitions)) {
-        (void)fprintf(stderr,
-                      "millrace run: --partitions is ascending numbers and ranges such as 0-3,7, "
-                      "not \"%s\"\n",
-                      options->partitions);
-        return false;
-    }
     options->allow_client_version = values[ALLOW_CLIENT_VERSION] != NULL;
     options->take_over = values[TAKE_OVER] != NULL;
     options->adopt_offsets = values[ADOPT_OFFSETS];
     options->accept_regression = values[ACCEPT_REGRESSION];
     options->reset_offsets = values[RESET_OFFSETS];
     options->progress = values[PROGRESS] != NULL;
-    return read_shards(values[SHARDS], &options->shard_count) &&
+    return read_partitions(values, &options->partitions) &&
+           read_shards(values[SHARDS], &options->shard_count) &&
            read_word("--log-format", values[LOG_FORMAT], formats, MR_LENGTH(formats),
                      &options->log_format) &&
            read_word("--log-level", values[LOG_LEVEL], levels, MR_LENGTH(levels),
                      &options->log_level);
+}
+
+/* --partitions or --ordinal; NULL: all. */
+static bool read_partitions(const char *const *values, const char **partitions)
+{
+    const char *set = values[PARTITIONS], *ordinal = values[ORDINAL];
+
+    *partitions = set != NULL ? set : ordinal;
+    if (set != NULL && ordinal != NULL) {
+        (void)fprintf(stderr, "millrace run: --partitions and --ordinal both name the partitions; "
+                              "give one of them\n");
+        return false;
+    }
+    if (set != NULL && !partitions_valid(set)) {
+        (void)fprintf(stderr,
+                      "millrace run: --partitions is ascending numbers and ranges such as 0-3,7, "
+                      "not \"%s\"\n",
+                      set);
+        return false;
+    }
+    if (ordinal != NULL && !ordinal_valid(ordinal)) {
+        (void)fprintf(stderr,
+                      "millrace run: --ordinal is N/M with N from 0 to M-1, such as 0/3, not "
+                      "\"%s\"\n",
+                      ordinal);
+        return false;
+    }
+    return true;
+}
+
+/* `1/3`. */
+static bool ordinal_valid(const char *text)
+{
+    int64_t ordinal = 0, count = 0;
+    const size_t size = strspn(text, "0123456789");
+
+    if (size == 0 || text[size] != '/' || mr_integer_parse(text, size, &ordinal) != 0) {
+        return false;
+    }
+    const char *rest = text + size + 1;
+    const size_t rest_size = strspn(rest, "0123456789");
+    return rest_size > 0 && rest[rest_size] == '\0' &&
+           mr_integer_parse(rest, rest_size, &count) == 0 && ordinal < count &&
+           count < PARTITIONS_MAX;
 }
 
 static bool read_shards(const char *text, uint32_t *shard_count)

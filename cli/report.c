@@ -15,7 +15,6 @@ enum { LINE_SHOWN = 160, CARET_MAX = 100 };
 static void print_text(const mr_report *report, const mr_message *message, bool is_error);
 static void print_line(const mr_report *report, const mr_message *message);
 static void print_json(FILE *stream, const mr_message *message, bool is_error);
-static void print_quoted(FILE *stream, const char *text);
 static const char *color(const mr_report *report, const char *code);
 static bool is_start(char byte);
 
@@ -115,29 +114,34 @@ static void print_line(const mr_report *report, const mr_message *message)
 static void print_json(FILE *stream, const mr_message *message, bool is_error)
 {
     (void)fprintf(stream, "{\"file\":");
-    print_quoted(stream, message->place.file);
+    mr_report_quoted(stream, message->place.file);
     if (message->line != NULL) {
         (void)fprintf(stream, ",\"line\":%u,\"column\":%u,\"length\":%u", message->place.line,
                       message->place.column, message->place.length);
     }
-    (void)fprintf(stream, ",\"severity\":\"%s\",\"code\":\"M%04u\",\"message\":",
-                  is_error ? "error" : "warning", message->code);
-    print_quoted(stream, message->text);
+    (void)fprintf(stream, ",\"severity\":\"%s\"", is_error ? "error" : "warning");
+    if (message->code != 0) {
+        (void)fprintf(stream, ",\"code\":\"M%04u\"", message->code);
+    }
+    (void)fprintf(stream, ",\"message\":");
+    mr_report_quoted(stream, message->text);
     if (message->hint != NULL) {
         (void)fprintf(stream, ",\"hint\":");
-        print_quoted(stream, message->hint);
+        mr_report_quoted(stream, message->hint);
     }
     (void)fprintf(stream, "}\n");
 }
 
 /* The document was UTF-8, so are the messages. */
-static void print_quoted(FILE *stream, const char *text)
+void mr_report_quoted(FILE *stream, const char *text)
 {
     (void)fputc('"', stream);
     for (const char *at = text; *at != '\0'; at++) {
         const unsigned char byte = (unsigned char)*at;
         if (byte == '"' || byte == '\\') {
             (void)fprintf(stream, "\\%c", byte);
+        } else if (byte == '\n') {
+            (void)fputs("\\n", stream);
         } else if (byte < 0x20) {
             (void)fprintf(stream, "\\u%04x", byte);
         } else {

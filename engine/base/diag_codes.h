@@ -12,8 +12,9 @@
 
 typedef struct mr_diag_code { /* All static. */
     uint16_t code;
-    const char *title; /* One line, without a final dot. */
-    const char *text;  /* Lines of at most 90 characters: what is wrong, why, what to do. */
+    const char *title;   /* One line, without a final dot. */
+    const char *text;    /* Lines of at most 90 characters: what is wrong, why, what to do. */
+    const char *example; /* Lines of a file: the mistake, and behind # how it is mended. */
 } mr_diag_code;
 
 /* The entry of a code, or NULL. */

@@ -208,7 +208,7 @@ static bool take_aggregate(folding *f, mr_compile *c, mr_node *node)
     }
     if (a->kind == MR_SUM || a->kind == MR_AVG) {
         fold->fallible |= MR_FALLIBLE_RANGE;
-        fold->what = fold->what != NULL ? fold->what : node->name;
+        fold->what = fold->what != NULL ? fold->what : a->kind == MR_SUM ? "sum" : "avg";
     }
     fold->variable =
         fold->variable || ((a->kind == MR_MIN || a->kind == MR_MAX) && a->argument.type == MR_TEXT);

@@ -76,6 +76,7 @@ static uint64_t batches_bytes(const mr_plan *plan, uint32_t lanes)
                          (uint64_t)output->schema->field_count * MR_BATCH_ROWS_MAX * 17;
             }
         }
+        bytes += node->on_error.kind == MR_ROUTE_OUTPUT ? 64 * 1024 : 0;
         bytes +=
             (uint64_t)lanes * (node->kind == MR_NODE_STEP ? MR_STEP_NODE_BYTES : MR_END_NODE_BYTES);
     }

@@ -156,7 +156,11 @@ static mr_step step_node(mr_lane *lane, mr_frame *frame)
         }
         frame->is_prefetched = true;
     }
+    mr_error_output *errors = lane->shard->error_outputs[frame->task->node->index];
     take_outputs(frame);
+    if (errors != NULL) {
+        mr_error_output_begin(errors);
+    }
     frame->step = call_node(frame);
     frame->is_called = true;
     frame->next = 0;
@@ -165,6 +169,9 @@ static mr_step step_node(mr_lane *lane, mr_frame *frame)
         return MR_STEP_FAILED;
     }
     MR_ASSERT(frame->step == MR_STEP_NEXT || frame->step == MR_STEP_AGAIN);
+    if (errors != NULL) {
+        mr_error_output_end(errors, frame->outs[frame->task->node->on_error.output]);
+    }
     return MR_STEP_NEXT;
 }
 

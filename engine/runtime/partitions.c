@@ -1,9 +1,10 @@
 /*
- * partitions.c - which partitions a worker owns: the text of --partitions, and the name it gives
- * the worker set.
+ * partitions.c - which partitions a worker owns: the text of --partitions or --ordinal, and the
+ * name it gives the worker set.
  *
- * The name is part of the transactional id (`<app>-<set>-<shard>`) and of the commit metadata, so
- * equal sets must have equal names: `0-7,12` is p0_7.12, all of them `all`. Thread: control.
+ * The name is part of the transactional id (`<app>-<set>-<shard>`) and of the commit metadata, so a
+ * set written alike must have one name: `0-7,12` is p0_7.12, `2/8` (p mod 8 = 2) is o2of8, all of
+ * them `all`. Thread: control.
  */
 #include "engine/runtime/runtime_private.h"
 #include <stdio.h>
@@ -13,6 +14,8 @@
 enum { SET_NAME_MAX = 40 };
 
 static bool read_number(const char **text, uint32_t *number);
+static mr_status parse_ordinal(const char *text, uint32_t partition_count, mr_partition_set *set,
+                               mr_diag *diag);
 static mr_status add_range(mr_partition_set *set, uint32_t from, uint32_t to, const char *text,
                            mr_diag *diag);
 
@@ -27,6 +30,9 @@ mr_status mr_partition_set_parse(const char *text, uint32_t partition_count, mr_
             set->partitions[set->count++] = i;
         }
         return MR_OK;
+    }
+    if (strchr(text, '/') != NULL) {
+        return parse_ordinal(text, partition_count, set, diag);
     }
     size_t length = 0;
     set->name[length++] = 'p';
@@ -69,6 +75,33 @@ mr_status mr_partition_set_parse(const char *text, uint32_t partition_count, mr_
                            "--partitions %s: the inputs have %u partitions, 0 to %u", text,
                            partition_count, partition_count - 1);
     }
+    return MR_OK;
+}
+
+/* "2/8": the partitions p with p mod 8 = 2. */
+static mr_status parse_ordinal(const char *text, uint32_t partition_count, mr_partition_set *set,
+                               mr_diag *diag)
+{
+    const char *at = text;
+    uint32_t ordinal = 0, count = 0;
+    bool ok = read_number(&at, &ordinal) && *at == '/';
+
+    at += ok ? 1 : 0;
+    ok = ok && read_number(&at, &count) && *at == '\0';
+    if (!ok || ordinal >= count) {
+        return mr_diag_set(diag, MR_ERR_USAGE, 0,
+                           "--ordinal %s: expected N/M with N from 0 to M-1, such as 0/3", text);
+    }
+    for (uint32_t p = ordinal; p < partition_count; p += count) {
+        set->partitions[set->count++] = p;
+    }
+    if (set->count == 0) {
+        return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                           "--ordinal %s: the inputs have %u partitions, 0 to %u: none is left for "
+                           "this worker; start fewer",
+                           text, partition_count, partition_count - 1);
+    }
+    (void)snprintf(set->name, sizeof(set->name), "o%uof%u", ordinal, count);
     return MR_OK;
 }
 

@@ -33,9 +33,12 @@ void mr_recovery_begin(mr_shard *shard, mr_status status, const mr_diag *diag)
         return;
     }
     if (status == MR_ERR_OVERFLOW && shard->rows_max == 1) {
-        mr_told(mr_diag_frame(&shard->diag, MR_ERR_LIMIT,
-                              "E_OUTPUT_TOO_LARGE: the output of a single record does not fit the "
-                              "output arena; raise memory.kafka"));
+        char place[MR_PLACE_BYTES_MAX];
+        mr_told(
+            mr_diag_frame(&shard->diag, MR_ERR_LIMIT,
+                          "E_OUTPUT_TOO_LARGE: %sthe output of a single record does not fit the "
+                          "output arena; raise memory.kafka",
+                          mr_reject_place(shard, place)));
         mr_shard_fail(shard, &shard->diag);
         return;
     }
@@ -243,6 +246,7 @@ static mr_status roll(mr_shard *shard, uint32_t offset_count)
             shard->recovered_epoch = shard->points[i].epoch;
         }
     }
+    mr_reject_recovered(shard);
     return MR_OK;
 }
 

@@ -1,6 +1,6 @@
 /*
- * reject.c - where rejected rows go: counted, and stopped at, dropped, or written to a dead-letter
- * topic in the transaction of their input.
+ * reject.c - where rejected rows go: counted, and stopped at, dropped, handed to the step's error
+ * output, or written to a dead-letter topic in the transaction of their input.
  *
  * A dead letter of a row that stems from one source record carries that record's key, value and
  * headers byte for byte, so that a replay is a copy; else its value is the row as JSON. The
@@ -29,6 +29,8 @@ typedef struct dead_letter { /* What a record is made of before it has a place. 
 
 static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
                  mr_row_error error);
+static bool is_too_many(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
+                        mr_row_error error);
 static void write_dead_letter(mr_task *task, const mr_batch *in, uint32_t row,
                               const mr_fetch *fetch, uint32_t record, mr_row_error error);
 static void add_header(dead_letter *letter, const char *name, const char *value);
@@ -66,8 +68,40 @@ void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_erro
         stop(task, fetch, record, error);
         return;
     case MR_ROUTE_DLQ:
+        if (is_too_many(task, fetch, record, error)) {
+            return;
+        }
         write_dead_letter(task, in, row, record != NULL ? fetch : NULL, record_index, error);
         return;
+    case MR_ROUTE_OUTPUT:
+        mr_error_output_note(shard->error_outputs[task->node->index], in, row, error);
+        return;
+    }
+}
+
+const char *mr_reject_place(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX])
+{
+    text[0] = '\0';
+    for (uint32_t i = 0; i < shard->lane_count; i++) {
+        const mr_batch *batch = shard->lanes[i].source_batch;
+        const mr_fetch *fetch = batch != NULL ? mr_batch_fetch(batch) : NULL;
+        if (fetch == NULL || batch->record == NULL || batch->selected_count == 0) {
+            continue;
+        }
+        const uint32_t record = batch->record[mr_batch_row(batch, 0)];
+        MR_ASSERT(record < fetch->record_count);
+        (void)snprintf(text, MR_PLACE_BYTES_MAX, "%s-%" PRId32 "@%" PRId64 ": ",
+                       shard->plan->topics[fetch->topic].name, fetch->partition,
+                       fetch->records[record].offset);
+        return text;
+    }
+    return text;
+}
+
+void mr_reject_recovered(mr_shard *shard)
+{
+    for (uint32_t i = 0; i < shard->plan->dlq_count; i++) {
+        mr_dlq_limit_recovered(&shard->dlq_limits[i], shard->recovered_epoch);
     }
 }
 
@@ -104,7 +138,8 @@ static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *re
     if (shard->diag.status != MR_OK) {
         return; /* The first one tells the story. */
     }
-    const char *remedy = "give the item an on_error route (dlq or drop), or mend the record";
+    const char *remedy = "give the item an on_error route (dlq, drop or, on a step, output), or "
+                         "mend the record";
     if (record != NULL) {
         mr_told(mr_diag_set(
             &shard->diag, MR_ERR_ROW, 0,
@@ -117,6 +152,39 @@ static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *re
                         "E_ROW_REJECTED: partition %u: %s rejected a row: %s (%s); %s",
                         task->lane->partition, task->node->name, mr_row_error_text(error),
                         mr_row_error_name(error), remedy));
+}
+
+/* `stop_above` of the dlq: true = the shard stops, and nothing of the epoch is committed. */
+static bool is_too_many(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
+                        mr_row_error error)
+{
+    mr_shard *shard = task->shard;
+    const uint32_t index = task->node->on_error.dlq;
+    const mr_plan_dlq *dlq = &shard->plan->dlqs[index];
+    char place[MR_PLACE_BYTES_MAX] = "";
+
+    if (dlq->stop_records == 0) {
+        return false;
+    }
+    if (!mr_dlq_limit_note(&shard->dlq_limits[index], mr_state_epoch(shard->state),
+                           shard->now_us)) {
+        return false;
+    }
+    if (shard->diag.status != MR_OK) {
+        return true;
+    }
+    if (record != NULL) {
+        (void)snprintf(place, sizeof(place), " at %s-%d@%" PRId64,
+                       shard->plan->topics[fetch->topic].name, fetch->partition, record->offset);
+    }
+    mr_told(mr_diag_set(&shard->diag, MR_ERR_ROW, 0,
+                        "E_DLQ_LIMIT: dlq %s: more than %" PRIu64 " dead letters within %" PRId64
+                        " s; the last one%s: %s rejected it: %s (%s); look at topic %s, mend the "
+                        "cause, or raise `stop_above`",
+                        dlq->name, dlq->stop_records, dlq->stop_per_us / 1000000, place,
+                        task->node->name, mr_row_error_text(error), mr_row_error_name(error),
+                        shard->plan->topics[dlq->topic].name));
+    return true;
 }
 
 static void write_dead_letter(mr_task *task, const mr_batch *in, uint32_t row,

@@ -78,7 +78,7 @@ void mr_shard_close(mr_shard *shard); /* NULL is allowed. */
 typedef struct mr_worker_options {
     const mr_plan *plan;
     const char *state_directory; /* DIR; state lies in DIR/<app>/ */
-    const char *partitions;      /* "0-3,7", NULL = all */
+    const char *partitions;      /* "0-3,7", or "1/3" of --ordinal; NULL = all */
     uint32_t shard_count;        /* 0 = usable cores */
     bool allow_client_version, take_over;
     mr_answer_texts answers;

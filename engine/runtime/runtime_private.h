@@ -58,6 +58,8 @@ static inline void mr_failed(mr_step step)
 #define MR_HEARTBEAT_US (INT64_C(3600) * 1000000)
 
 typedef struct mr_lane mr_lane;
+typedef struct mr_error_output mr_error_output;
+typedef struct mr_dlq_limit mr_dlq_limit;
 
 /* One node of one task: what an operator, source or sink is handed. */
 struct mr_task {
@@ -176,7 +178,9 @@ struct mr_shard {
     mr_offset *init_offsets, *assign_offsets;
     mr_input_offset *seal_offsets;
     mr_task_point *points;
-    mr_batch_pool **pools; /* [node * MR_PLAN_OUTPUTS_MAX + output] */
+    mr_batch_pool **pools;           /* [node * MR_PLAN_OUTPUTS_MAX + output] */
+    mr_error_output **error_outputs; /* By node; NULL = it has none. */
+    mr_dlq_limit *dlq_limits;        /* By dlq of the plan. */
     mr_output_arena outputs[2];
     mr_chunk *spare_chunks; /* Chunk heads not in use. */
     mr_epoch epoch;
@@ -230,6 +234,46 @@ mr_step mr_dispatch_resume(mr_lane *lane);
 mr_step mr_dispatch_flush(mr_lane *lane);
 /* Throws the lane's frames away and sends their batches home. */
 void mr_dispatch_drop(mr_lane *lane);
+
+/* ---- error_output.c ---- */
+/* Zeroed state of one step's error output, a shard. `input`: the step's. NULL = no memory. */
+mr_error_output *mr_error_output_create(mr_arena *arena, const mr_schema *input);
+/* Before each call of the step. */
+void mr_error_output_begin(mr_error_output *output);
+/* During the call. */
+void mr_error_output_note(mr_error_output *output, const mr_batch *in, uint32_t row,
+                          mr_row_error error);
+/* Behind it: `out` (empty, borrowing) gets the noted rows. */
+void mr_error_output_end(mr_error_output *output, mr_batch *out);
+
+/* ---- dlq_limit.c ---- */
+enum { MR_DLQ_SLOTS = 64, MR_DLQ_EPOCHS = 4 };
+
+typedef struct mr_dlq_epoch { /* Dead letters of an epoch that is not known to be committed. */
+    uint64_t epoch, count;
+    int64_t first_us;
+} mr_dlq_epoch;
+
+struct mr_dlq_limit {
+    uint64_t records; /* More than this many within per_us are too many. */
+    int64_t per_us;
+    int64_t slots[MR_DLQ_SLOTS]; /* The number of the slot of time whose count stands here. */
+    uint64_t counts[MR_DLQ_SLOTS];
+    mr_dlq_epoch epochs[MR_DLQ_EPOCHS];
+    uint32_t epoch_count;
+};
+
+/* One more dead letter in the open epoch; true = that is too many. */
+bool mr_dlq_limit_note(mr_dlq_limit *limit, uint64_t epoch, int64_t now_us);
+/* The store stands at this committed epoch; later ones are redone. */
+void mr_dlq_limit_recovered(mr_dlq_limit *limit, uint64_t epoch);
+
+/* ---- reject.c ---- */
+enum { MR_PLACE_BYTES_MAX = 320 };
+/* "orders-3@1207: ": the record whose batch is under way, its first one; "" if none is. */
+const char *mr_reject_place(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX]);
+/* Behind a recovery: counts of dropped epochs go. */
+void mr_reject_recovered(mr_shard *shard);
 
 /* ---- epoch.c ---- */
 void mr_epoch_touch(mr_shard *shard, mr_lane *lane);

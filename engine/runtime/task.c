@@ -309,8 +309,16 @@ static mr_status pools_create(mr_shard *shard)
     const mr_plan *plan = shard->plan;
     shard->pools = mr_arena_take_array(shard->arena, (size_t)plan->node_count * MR_PLAN_OUTPUTS_MAX,
                                        sizeof(mr_batch_pool *));
-    if (shard->pools == NULL) {
+    shard->error_outputs =
+        mr_arena_take_array(shard->arena, plan->node_count, sizeof(mr_error_output *));
+    shard->dlq_limits =
+        mr_arena_take_array(shard->arena, plan->dlq_count + 1, sizeof(mr_dlq_limit));
+    if (shard->pools == NULL || shard->error_outputs == NULL || shard->dlq_limits == NULL) {
         return mr_diag_set(&shard->diag, MR_ERR_MEMORY, 0, "no memory for batch pools");
+    }
+    for (uint32_t i = 0; i < plan->dlq_count; i++) {
+        shard->dlq_limits[i] = (mr_dlq_limit){.records = plan->dlqs[i].stop_records,
+                                              .per_us = plan->dlqs[i].stop_per_us};
     }
     for (uint32_t i = 0; i < plan->node_count; i++) {
         const mr_plan_node *node = &plan->nodes[i];
@@ -325,6 +333,14 @@ static mr_status pools_create(mr_shard *shard)
                                    node->name);
             }
             shard->pools[i * MR_PLAN_OUTPUTS_MAX + o] = pool;
+        }
+        if (node->on_error.kind == MR_ROUTE_OUTPUT) {
+            shard->error_outputs[i] = mr_error_output_create(shard->arena, node->input);
+            if (shard->error_outputs[i] == NULL) {
+                return mr_diag_set(&shard->diag, MR_ERR_MEMORY, 0,
+                                   "no memory for the error output of %s: raise memory.total",
+                                   node->name);
+            }
         }
     }
     return MR_OK;

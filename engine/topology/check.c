@@ -67,8 +67,9 @@ static void find_input(mr_load *load, mr_item *item)
     const char *text;
 
     if (from == NULL) {
-        mr_load_error(load, item->place, 104, NULL, "%s \"%s\" needs \"from\"",
-                      item->kind == MR_ITEM_STEP ? "step" : "sink", item->name);
+        mr_load_error(load, item->place, 104, "name the source or step that it reads",
+                      "%s \"%s\" needs \"from\"", item->kind == MR_ITEM_STEP ? "step" : "sink",
+                      item->name);
         return;
     }
     if (from->kind == MR_YAML_LIST) {
@@ -93,7 +94,7 @@ static void link_input(mr_load *load, mr_item *item, const mr_yaml *from, const 
         mr_item *other = &load->items[i];
         if (other->kind == MR_ITEM_SINK) {
             if (strcmp(other->name, name) == 0) {
-                mr_load_error(load, from->place, 202, NULL,
+                mr_load_error(load, from->place, 202, "read from what the sink reads from",
                               "\"%s\" is a sink: nothing can be read from it", name);
                 return;
             }
@@ -131,10 +132,16 @@ static bool find_output(mr_load *load, mr_item *item, const mr_yaml *from, const
         }
     }
     const bool is_errors = strcmp(output, "errors") == 0 && op != NULL;
-    mr_load_error(load, from->place, is_errors ? 109 : 202, NULL,
-                  is_errors ? "\"%s.%s\" is known, but error outputs are not part of this release"
-                            : "\"%s\" has no output \"%s\"",
-                  input->name, output);
+    if (is_errors && mr_routes_have_output(input)) {
+        item->input_output = op->output_count; /* Behind the operator's own. */
+        return true;
+    }
+    mr_load_error(
+        load, from->place, 202,
+        is_errors
+            ? mr_load_print(load, "write `on_error: { output: true }` on step \"%s\"", input->name)
+            : mr_load_print(load, "read `%s` itself", input->name),
+        "\"%s\" has no output \"%s\"", input->name, output);
     return false;
 }
 

@@ -47,8 +47,8 @@ mr_schema *mr_fields_read(mr_load *load, const mr_item *item, bool is_kafka, mr_
     }
     const uint32_t hidden_max = META_COUNT + MR_HEADERS_MAX;
     if (map->count == 0 || map->count > MR_FIELDS_MAX - hidden_max) {
-        mr_load_error(load, map->place, 209, NULL, "a schema has 1 to %u columns",
-                      (unsigned)(MR_FIELDS_MAX - hidden_max));
+        mr_load_error(load, map->place, 209, "e.g. `schema: { id: text not null, n: bigint }`",
+                      "a schema has 1 to %u columns", (unsigned)(MR_FIELDS_MAX - hidden_max));
         return NULL;
     }
     mr_schema *schema = mr_load_take(load, 1, sizeof(mr_schema));

@@ -11,6 +11,7 @@
 enum { LISTED_MAX = 24, HINT_MAX = 512 };
 
 static void test_key(mr_load *load, const mr_yaml *key, const mr_key_set *set);
+static const char *missing_hint(mr_load *load, const char *name);
 static const char *unknown_hint(mr_load *load, const char *word, const mr_key_set *set);
 static const mr_key_rule *find_rule(const mr_key_set *set, const char *name);
 static const mr_option *find_option(const mr_key_set *set, const char *name);
@@ -23,11 +24,15 @@ void mr_keys_test(mr_load *load, const mr_yaml *map, const mr_key_set *set)
     }
     for (uint32_t i = 0; i < set->rule_count; i++) {
         const mr_key_rule *rule = &set->rules[i];
+        const mr_option *option = find_option(set, rule->name);
         const bool applies = (rule->flags & MR_KEY_KAFKA) == 0 || set->not_kafka == NULL;
-        if ((rule->flags & MR_KEY_REQUIRED) != 0 && applies &&
-            mr_yaml_get(map, rule->name) == NULL) {
-            mr_load_error(load, set->place, 104, NULL, "%s needs \"%s\"", set->what, rule->name);
+        if ((rule->flags & MR_KEY_REQUIRED) == 0 || !applies ||
+            mr_yaml_get(map, rule->name) != NULL ||
+            (option != NULL && (option->flags & MR_OPTION_REQUIRED) != 0)) {
+            continue; /* options.c misses the last ones. */
         }
+        mr_load_error(load, set->place, 104, missing_hint(load, rule->name), "%s needs \"%s\"",
+                      set->what, rule->name);
     }
 }
 
@@ -51,20 +56,51 @@ static void test_key(mr_load *load, const mr_yaml *key, const mr_key_set *set)
                       "\"%s\" of %s is known, but not part of this release: %s", key->text,
                       set->what, rule->refused);
     } else if (rule != NULL && (rule->flags & MR_KEY_KAFKA) != 0 && set->not_kafka != NULL) {
-        mr_load_error(load, key->place, 120, NULL, "\"%s\" of %s does not apply to kind %s",
-                      key->text, set->what, set->not_kafka);
+        mr_load_error(load, key->place, 120, "take it out",
+                      "\"%s\" of %s does not apply to kind %s", key->text, set->what,
+                      set->not_kafka);
     } else if (option != NULL && option->kind == MR_OPTION_REFUSED) {
         mr_load_error(load, key->place, 109, NULL,
                       "\"%s\" of %s is known, but not part of this release%s%s", key->text,
                       set->what, option->choices != NULL ? ": " : "",
                       option->choices != NULL ? option->choices : "");
     } else if (rule == NULL && option == NULL) {
-        mr_load_error(load, key->place, 102, unknown_hint(load, key->text, set),
+        /* No key has a bracket: it is the rest of an expression behind a comma. */
+        const bool is_rest = strpbrk(key->text, "()") != NULL;
+        mr_load_error(load, key->place, 102,
+                      is_rest ? mr_comma_hint() : unknown_hint(load, key->text, set),
                       "%s has no key \"%s\"", set->what, key->text);
     }
 }
 
+/* How a key is written that nobody can do without; NULL: there is nothing to say. */
+static const char *missing_hint(mr_load *load, const char *name)
+{
+    static const struct {
+        const char *name, *example;
+    } examples[] = {
+        {"millrace", "millrace: 1"},
+        {"app", "app: orders"},
+        {"sources", "sources: { orders: { topic: orders, format: json, schema: { id: text } } }"},
+        {"sinks", "sinks: { out: { from: orders, topic: orders.out } }"},
+        {"brokers", "brokers: [\"localhost:9092\"]"},
+        {"partitions", "partitions: 8"},
+        {"topic", "topic: orders.dlq"},
+        {"type", "type: text"},
+        {"records", "records: 1000"},
+        {"per", "per: 1m"},
+    };
+
+    for (size_t i = 0; i < MR_LENGTH(examples); i++) {
+        if (strcmp(examples[i].name, name) == 0) {
+            return mr_load_print(load, "e.g. `%s`", examples[i].example);
+        }
+    }
+    return NULL;
+}
+
 /* The nearest key, or all that work. */
+static const char *missing_hint(mr_load *load, const char *name);
 static const char *unknown_hint(mr_load *load, const char *word, const mr_key_set *set)
 {
     mr_nearest nearest = {.word = word};
@@ -78,9 +114,10 @@ static const char *unknown_hint(mr_load *load, const char *word, const mr_key_se
         const char *name = is_rule ? rule->name : option->name;
         const size_t size = strlen(name);
         mr_nearest_try(&nearest, name);
-        const bool works = is_rule ? rule->refused == NULL && (set->not_kafka == NULL ||
-                                                               (rule->flags & MR_KEY_KAFKA) == 0)
-                                   : option->kind != MR_OPTION_REFUSED;
+        const bool works = is_rule
+                               ? rule->refused == NULL &&
+                                     (set->not_kafka == NULL || (rule->flags & MR_KEY_KAFKA) == 0)
+                               : option->kind != MR_OPTION_REFUSED && find_rule(set, name) == NULL;
         if (works && listed < LISTED_MAX && used + size + 3 < HINT_MAX) {
             const char *separator = used > 0 ? ", " : "";
             memcpy(all + used, separator, strlen(separator));

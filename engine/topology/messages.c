@@ -6,6 +6,7 @@
  * several aliases share would be complained about several times: equal messages are dropped.
  */
 #include "engine/base/assert.h"
+#include "engine/base/utf8.h"
 #include "engine/topology/topology_private.h"
 #include <stdio.h>
 #include <string.h>
@@ -186,7 +187,14 @@ static const char *line_of(mr_load *load, uint32_t line)
     if (size > 0 && at[size - 1] == '\r') {
         size--;
     }
-    return mr_arena_copy(load->arena, at, size);
+    char *copy = mr_arena_copy(load->arena, at, size);
+    if (copy == NULL || mr_utf8_valid((const uint8_t *)copy, size)) {
+        return copy;
+    }
+    for (size_t i = 0; i < size; i++) { /* A terminal or a JSON reader must be able to show it. */
+        copy[i] = copy[i] == '\0' || (copy[i] & 0x80) != 0 ? '?' : copy[i];
+    }
+    return copy;
 }
 
 /* Levenshtein's, of words up to WORD_MAX; longer ones are far from everything. */

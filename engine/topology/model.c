@@ -126,8 +126,8 @@ static void read_items(mr_load *load, mr_item_kind kind, const char *section)
         return;
     }
     if (map->count == 0 && kind != MR_ITEM_STEP) {
-        mr_load_error(load, map->place, 207, NULL, "\"%s\" is empty: there is nothing to run",
-                      section);
+        mr_load_error(load, map->place, 207, "a topology has at least one source and one sink",
+                      "\"%s\" is empty: there is nothing to run", section);
     }
     for (uint32_t i = 0; i < map->count; i++) {
         if (load->item_count == MR_ITEMS_MAX) {
@@ -191,7 +191,8 @@ static void find_operator(mr_load *load, mr_item *item)
     const mr_yaml *node = mr_yaml_get(item->map, "op");
 
     if (node == NULL) {
-        mr_load_error(load, item->place, 104, NULL, "step \"%s\" needs \"op\"", item->name);
+        mr_load_error(load, item->place, 104, "name its operator, e.g. `op: filter`",
+                      "step \"%s\" needs \"op\"", item->name);
         return;
     }
     if (!mr_value_text(load, node, "op", &item->kind_name)) {

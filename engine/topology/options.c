@@ -10,6 +10,8 @@
 #include "engine/topology/topology_private.h"
 #include <string.h>
 
+enum { COLUMNS_SHOWN = 24 }; /* In a hint. */
+
 typedef struct parse { /* Of one table. */
     mr_load *load;
     const mr_item *item;
@@ -30,6 +32,8 @@ static bool parse_fold(const parse *p, const mr_option *option, const mr_yaml *n
 static const mr_columns *group_columns(const parse *p);
 static bool column_name_valid(mr_load *load, const mr_yaml *key);
 static const char *input_name(const mr_item *item);
+static void report_expr(mr_load *load, const mr_diag *diag, const mr_yaml *node);
+static const char *visible_hint(mr_load *load, const mr_schema *schema);
 
 bool mr_options_parse(mr_load *load, const mr_item *item, const mr_schema *schema,
                       const mr_option *options, uint32_t option_count, void *spec)
@@ -93,11 +97,47 @@ const mr_expr *mr_plan_expr(mr_load *load, const mr_item *item, const mr_schema 
         if (diag.status == MR_ERR_MEMORY) {
             load->no_memory = true;
         } else {
-            mr_load_diag(load, &diag, node->place);
+            report_expr(load, &diag, node);
         }
         return NULL;
     }
     return expr;
+}
+
+/*
+ * A story without a hint, or with the columns alone, gets what is most often the cause: a plain
+ * text whose brackets do not close was cut short by a comma of YAML, and texts stand in single
+ * quotes.
+ */
+static void report_expr(mr_load *load, const mr_diag *diag, const mr_yaml *node)
+{
+    static const char separator[] = "\nhint: ";
+    const char *hint = strstr(diag->text, separator);
+    const char *said = hint != NULL ? hint + sizeof(separator) - 1 : "";
+    const size_t size = hint != NULL ? (size_t)(hint - diag->text) : diag->text_size_bytes;
+    uint32_t open = 0, closed = 0;
+
+    for (const char *at = node->text; *at != '\0'; at++) {
+        open += *at == '(' ? 1 : 0;
+        closed += *at == ')' ? 1 : 0;
+    }
+    const char *better = NULL;
+    if (diag->code == 301 && node->style == MR_YAML_PLAIN && open > closed) {
+        better = mr_comma_hint();
+    } else if (diag->code == 301 && hint == NULL) {
+        better =
+            "a text stands in 'single quotes'; a column called like a word of SQL (order, user, "
+            "end) in \"double quotes\"";
+    } else if (diag->code == 302 && strchr(node->text, '"') != NULL &&
+               strncmp(said, "columns:", strlen("columns:")) == 0) {
+        better = mr_load_print(load, "a text stands in 'single quotes'; %s", said);
+    }
+    if (better == NULL) {
+        mr_load_diag(load, diag, node->place);
+        return;
+    }
+    mr_load_error(load, diag->place.line > 0 ? diag->place : node->place, diag->code, better,
+                  "%.*s", (int)size, diag->text);
 }
 
 const mr_expr *mr_plan_typed_expr(mr_load *load, const mr_item *item, const mr_schema *schema,
@@ -116,8 +156,14 @@ const mr_expr *mr_plan_typed_expr(mr_load *load, const mr_item *item, const mr_s
     if (mr_expr_convert(expr, &wanted, load->arena, &converted, &diag) == MR_OK) {
         return converted;
     }
-    mr_load_error(load, node->place, 304, NULL, "%s must be %s, but this is %s", what,
-                  mr_type_text(&wanted, wanted_text), mr_type_text(mr_expr_result(expr), has_text));
+    (void)mr_type_text(&wanted, wanted_text);
+    mr_load_error(
+        load, node->place, 304,
+        type == MR_BOOLEAN
+            ? mr_load_print(load, "write a comparison, e.g. `%.40s is not null`", node->text)
+            : mr_load_print(load, "write a cast: `(%.40s)::%s`", node->text, wanted_text),
+        "%s must be %s, but this is %s", what, wanted_text,
+        mr_type_text(mr_expr_result(expr), has_text));
     return NULL;
 }
 
@@ -157,7 +203,9 @@ bool mr_plan_columns(mr_load *load, const mr_schema *schema, const mr_yaml *node
         }
         if (index == UINT32_MAX || schema->fields[index].hidden || is_repeated) {
             mr_load_error(load, node->items[i]->place, is_repeated ? 103 : 302,
-                          is_repeated ? NULL : mr_nearest_hint(load, &nearest),
+                          is_repeated            ? "take one of them out"
+                          : nearest.best != NULL ? mr_nearest_hint(load, &nearest)
+                                                 : visible_hint(load, schema),
                           is_repeated ? "column \"%s\" stands twice in %s"
                                       : "no column \"%s\" for %s",
                           name, what);
@@ -168,6 +216,22 @@ bool mr_plan_columns(mr_load *load, const mr_schema *schema, const mr_yaml *node
     }
     columns->indexes = indexes;
     return good;
+}
+
+/* "columns: a, b" */
+static const char *visible_hint(mr_load *load, const mr_schema *schema)
+{
+    const char *text = "columns:";
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < schema->field_count && count < COLUMNS_SHOWN; i++) {
+        if (!schema->fields[i].hidden) {
+            text =
+                mr_load_print(load, "%s%s %s", text, count > 0 ? "," : "", schema->fields[i].name);
+            count++;
+        }
+    }
+    return text;
 }
 
 static bool parse_option(parse *p, const mr_option *option)
@@ -409,5 +473,10 @@ static const char *input_name(const mr_item *item)
     if (input == NULL) {
         return item->name;
     }
-    return item->input_output > 0 ? input->op->output_names[item->input_output] : input->name;
+    if (item->input_output == 0) {
+        return input->name;
+    }
+    return item->input_output == input->op->output_count
+               ? MR_ERROR_OUTPUT
+               : input->op->output_names[item->input_output];
 }

@@ -3,6 +3,7 @@
  * the operator's own plan().
  */
 #include "engine/base/assert.h"
+#include "engine/batch/batch.h"
 #include "engine/topology/topology_private.h"
 #include <string.h>
 
@@ -10,6 +11,7 @@ static void test_keys(mr_load *load, const mr_item *item);
 static bool test_group(mr_load *load, const mr_item *item, const mr_schema *schema);
 static const mr_option *find_by(const mr_operator_type *op);
 static bool run_plan(mr_load *load, mr_item *item);
+static bool set_error_output(mr_load *load, const mr_item *item);
 static bool test_outputs(mr_load *load, const mr_item *item);
 
 void mr_plan_step(mr_load *load, mr_item *item)
@@ -31,7 +33,7 @@ void mr_plan_step(mr_load *load, mr_item *item)
     bool good = mr_options_parse(load, item, schema, op->options, op->option_count, node->spec);
     item->is_broken = true;
     if (schema != NULL && good && test_group(load, item, schema) && run_plan(load, item)) {
-        item->is_broken = !test_outputs(load, item);
+        item->is_broken = !set_error_output(load, item) || !test_outputs(load, item);
     }
     if (item->is_broken && mr_yaml_get(item->map, "on_error") != NULL) {
         mr_routes_resolve(load, item, 0, "");
@@ -133,6 +135,57 @@ static bool run_plan(mr_load *load, mr_item *item)
                       mr_load_print(load, "%s in step \"%s\"",
                                     build->what != NULL ? build->what : item->op->name,
                                     item->name));
+    return true;
+}
+
+/*
+ * Behind the operator's own outputs: the input's columns with error_code and error_message, rows of
+ * an append stream with the input's key. What is rejected when an epoch closes has no input row, so
+ * the columns of a step that flushes can be NULL.
+ */
+static bool set_error_output(mr_load *load, const mr_item *item)
+{
+    static const mr_field added[MR_ERROR_COLUMNS] = {{.name = "error_code", .type = MR_TEXT},
+                                                     {.name = "error_message", .type = MR_TEXT}};
+    mr_plan_node *node = item->node;
+    const mr_schema *input = node->input;
+    const uint32_t index = item->op->output_count;
+
+    if (node->on_error.kind != MR_ROUTE_OUTPUT) {
+        return true;
+    }
+    MR_ASSERT(index < MR_PLAN_OUTPUTS_MAX && node->output_count <= index);
+    for (uint32_t i = 0; i < MR_ERROR_COLUMNS; i++) {
+        const char *name = added[i].name;
+        if (mr_schema_find(input, name, (uint32_t)strlen(name)) != UINT32_MAX) {
+            mr_load_error(load, mr_yaml_get(item->map, "on_error")->place, 606,
+                          "rename the column by a map before this step",
+                          "step \"%s\" reads a column \"%s\", which its error output adds",
+                          item->name, name);
+            return false;
+        }
+    }
+    mr_schema *schema = mr_load_take(load, 1, sizeof(mr_schema));
+    mr_field *fields = mr_load_take(load, input->field_count + MR_ERROR_COLUMNS, sizeof(mr_field));
+    if (schema == NULL || fields == NULL) {
+        return false;
+    }
+    memcpy(fields, input->fields, input->field_count * sizeof(mr_field));
+    for (uint32_t i = 0; i < input->field_count; i++) {
+        fields[i].nullable = fields[i].nullable || item->op->flush != NULL;
+    }
+    memcpy(fields + input->field_count, added, sizeof(added));
+    *schema = (mr_schema){.fields = fields,
+                          .field_count = input->field_count + MR_ERROR_COLUMNS,
+                          .key_count = input->key_count,
+                          .mode = MR_APPEND};
+    memcpy(schema->key, input->key, sizeof(schema->key));
+    node->on_error.output = index;
+    node->outputs[index] =
+        (mr_plan_output){.name = mr_load_print(load, "%s.%s", item->name, MR_ERROR_OUTPUT),
+                         .schema = schema,
+                         .borrows = true};
+    node->output_count = index + 1;
     return true;
 }
 

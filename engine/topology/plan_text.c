@@ -97,7 +97,12 @@ static void step_lines(writer *w, const mr_plan *plan, const mr_plan_node *node)
     end_line(w);
     table_lines(w, node);
     for (uint32_t i = 0; i < node->output_count; i++) {
-        columns_line(w, i == 0 ? "out" : node->op->output_names[i], node->outputs[i].schema);
+        const bool is_errors = node->on_error.kind == MR_ROUTE_OUTPUT && node->on_error.output == i;
+        columns_line(w,
+                     i == 0      ? "out"
+                     : is_errors ? "error rows"
+                                 : node->op->output_names[i],
+                     node->outputs[i].schema);
     }
     if (node->outputs[0].wants_old) {
         label_inside(w, "changes");
@@ -244,6 +249,14 @@ static void errors_line(writer *w, const mr_plan *plan, const mr_plan_node *node
     case MR_ROUTE_DLQ:
         put(w, "rows go to dlq %s, topic %s", plan->dlqs[node->on_error.dlq].name,
             plan->topics[plan->dlqs[node->on_error.dlq].topic].name);
+        if (plan->dlqs[node->on_error.dlq].stop_records > 0) {
+            put(w, "; more than %llu in %lld s stop the worker",
+                (unsigned long long)plan->dlqs[node->on_error.dlq].stop_records,
+                (long long)(plan->dlqs[node->on_error.dlq].stop_per_us / 1000000));
+        }
+        break;
+    case MR_ROUTE_OUTPUT:
+        put(w, "rows go to %s", node->outputs[node->on_error.output].name);
         break;
     }
     end_line(w);

@@ -107,13 +107,16 @@ static void need_of_step(const mr_plan_node *step, const bool *output_needed, bo
     for (uint32_t i = 0; i < input->key_count; i++) {
         needed[input->key[i]] = true;
     }
-    if (folds(step)) {
-        return;
-    }
+    const bool is_fold = folds(step);
     for (uint32_t output = 0; output < step->output_count; output++) {
         const mr_schema *schema = step->outputs[output].schema;
+        const bool is_errors =
+            step->on_error.kind == MR_ROUTE_OUTPUT && step->on_error.output == output;
+        if (is_fold && !is_errors) {
+            continue;
+        }
         for (uint32_t i = 0; i < schema->field_count; i++) {
-            if (!output_needed[i] || selects(step, schema->fields[i].name)) {
+            if (!output_needed[i] || (!is_errors && selects(step, schema->fields[i].name))) {
                 continue;
             }
             for (uint32_t k = 0; k < input->field_count; k++) {

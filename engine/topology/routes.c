@@ -9,13 +9,19 @@
 #include "engine/topology/topology_private.h"
 #include <string.h>
 
+#define STOP_PER_US_MIN INT64_C(1000000)
+#define STOP_PER_US_MAX (INT64_C(7) * 24 * 3600 * 1000000)
+
 static void read_dlqs(mr_load *load);
 static void read_dlq(mr_load *load, const mr_yaml_pair *pair);
+static void read_stop_above(mr_load *load, const mr_yaml *node, mr_dlq_item *dlq);
 static void read_errors(mr_load *load);
 static void read_poison(mr_load *load, const mr_yaml *node);
 static bool read_route(mr_load *load, const mr_yaml *node, const char *what, mr_error_route *route);
 static bool read_ending(mr_load *load, const mr_yaml *node, const char *what,
                         mr_error_route *route);
+static bool takes_output(mr_load *load, const mr_item *item, const mr_yaml *node);
+static void refuse_output(mr_load *load, const mr_yaml *value, const char *what);
 static bool use_dlq(mr_load *load, const mr_yaml *node, uint32_t *index);
 
 void mr_routes_read(mr_load *load)
@@ -33,6 +39,9 @@ void mr_routes_resolve(mr_load *load, const mr_item *item, uint32_t classes, con
     MR_ASSERT(node != NULL);
     node->on_error = (mr_error_route){.kind = MR_ROUTE_STOP, .dlq = MR_NO_INDEX};
     if (own != NULL) {
+        if (!takes_output(load, item, own)) {
+            return;
+        }
         if (item->is_used) {
             (void)read_route(load, own, "on_error", &node->on_error);
         } else {
@@ -92,7 +101,7 @@ static void read_dlq(mr_load *load, const mr_yaml_pair *pair)
     static const mr_key_rule rules[] = {
         {"topic", NULL, MR_KEY_REQUIRED},
         {"create", NULL, 0},
-        {"stop_above", "the rate of dead letters is not watched", 0},
+        {"stop_above", NULL, 0},
         {"description", NULL, 0},
     };
     const char *what = mr_load_print(load, "dlq \"%s\"", pair->key->text);
@@ -112,6 +121,41 @@ static void read_dlq(mr_load *load, const mr_yaml_pair *pair)
     mr_keys_test(load, pair->value, &set);
     dlq->topic = mr_yaml_get(pair->value, "topic");
     dlq->create = mr_yaml_get(pair->value, "create");
+    const mr_yaml *limit = mr_yaml_get(pair->value, "stop_above");
+    if (limit != NULL) {
+        read_stop_above(load, limit, dlq);
+    }
+}
+
+/* `{ records, per }`: more dead letters than that within that time stop the worker. */
+static void read_stop_above(mr_load *load, const mr_yaml *node, mr_dlq_item *dlq)
+{
+    static const mr_key_rule rules[] = {{"records", NULL, MR_KEY_REQUIRED},
+                                        {"per", NULL, MR_KEY_REQUIRED}};
+    uint64_t records = 0;
+    int64_t per_us = 0;
+
+    if (!mr_value_is_map(load, node, "stop_above")) {
+        return;
+    }
+    const mr_key_set set = {.what = "\"stop_above\"",
+                            .rules = rules,
+                            .rule_count = MR_LENGTH(rules),
+                            .place = node->place};
+    mr_keys_test(load, node, &set);
+    const mr_yaml *value = mr_yaml_get(node, "records");
+    if (value != NULL) {
+        (void)mr_value_count(load, value, "stop_above.records", 1, UINT32_MAX, &records);
+    }
+    value = mr_yaml_get(node, "per");
+    if (value != NULL && mr_value_duration(load, value, "stop_above.per", &per_us) &&
+        (per_us < STOP_PER_US_MIN || per_us > STOP_PER_US_MAX)) {
+        mr_load_error(load, value->place, 106, "e.g. `stop_above: { records: 1000, per: 1m }`",
+                      "stop_above.per must be from 1s to 7d");
+        return;
+    }
+    dlq->stop_records = records;
+    dlq->stop_per_us = per_us;
 }
 
 static void read_errors(mr_load *load)
@@ -129,6 +173,11 @@ static void read_errors(mr_load *load)
     load->errors_default = mr_yaml_get(map, "default");
     if (load->errors_default != NULL) {
         (void)read_ending(load, load->errors_default, "errors.default", &route);
+        const mr_yaml *output = mr_yaml_get(load->errors_default, "output");
+        if (output != NULL) {
+            refuse_output(load, output, "\"errors.default\"");
+            load->errors_default = NULL;
+        }
     }
     const mr_yaml *poison = mr_yaml_get(map, "poison");
     if (poison != NULL) {
@@ -166,6 +215,49 @@ static void read_poison(mr_load *load, const mr_yaml *node)
     }
 }
 
+bool mr_routes_have_output(const mr_item *item)
+{
+    const mr_yaml *own = item->map != NULL ? mr_yaml_get(item->map, "on_error") : NULL;
+
+    return item->kind == MR_ITEM_STEP && mr_yaml_get(own, "output") != NULL;
+}
+
+/* `output` is for steps, and somebody reads it. */
+static bool takes_output(mr_load *load, const mr_item *item, const mr_yaml *node)
+{
+    const mr_yaml *value = mr_yaml_get(node, "output");
+
+    if (value == NULL) {
+        return true;
+    }
+    if (item->kind != MR_ITEM_STEP) {
+        refuse_output(load, value, item->kind == MR_ITEM_SOURCE ? "a source" : "a sink");
+        return false;
+    }
+    for (uint32_t i = 0; i < load->item_count; i++) {
+        const mr_item *reader = &load->items[i];
+        if (reader->input == item && item->op != NULL &&
+            reader->input_output == item->op->output_count && (reader->is_used || !item->is_used)) {
+            return true;
+        }
+    }
+    if (item->is_used) {
+        mr_load_error(load, value->place, 605,
+                      mr_load_print(load,
+                                    "add a sink or step with `from: %s.errors`, or use "
+                                    "`drop: true`",
+                                    item->name),
+                      "nobody reads the error output of step \"%s\"", item->name);
+    }
+    return true;
+}
+
+static void refuse_output(mr_load *load, const mr_yaml *value, const char *what)
+{
+    mr_load_error(load, value->place, 604, "use dlq: NAME, drop: true or stop: true",
+                  "%s has no error output: only a step has rows to hand on", what);
+}
+
 /* A route that is taken: its DLQ counts as used. */
 static bool read_route(mr_load *load, const mr_yaml *node, const char *what, mr_error_route *route)
 {
@@ -185,10 +277,13 @@ static bool read_ending(mr_load *load, const mr_yaml *node, const char *what, mr
         {"dlq", NULL, 0},
         {"drop", NULL, 0},
         {"stop", NULL, 0},
-        {"output", "steps have no error output yet", 0},
+        {"output", NULL, 0},
         {"retry", "no step waits for an outside service yet", 0},
     };
-    static const char *const endings[] = {"stop", "drop", "dlq", "output"};
+    static const char *const endings[] = {[MR_ROUTE_STOP] = "stop",
+                                          [MR_ROUTE_DROP] = "drop",
+                                          [MR_ROUTE_DLQ] = "dlq",
+                                          [MR_ROUTE_OUTPUT] = "output"};
     uint32_t count = 0;
     bool wanted = true;
 
@@ -207,14 +302,15 @@ static bool read_ending(mr_load *load, const mr_yaml *node, const char *what, mr
             continue;
         }
         count++;
-        route->kind = i < MR_ROUTE_DLQ ? (mr_route_kind)i : MR_ROUTE_DLQ;
-        if (i < MR_ROUTE_DLQ && mr_value_boolean(load, value, endings[i], &wanted) && !wanted) {
-            mr_load_error(load, value->place, 106, NULL, "%s: false says nothing; leave it out",
+        route->kind = (mr_route_kind)i;
+        if (i != MR_ROUTE_DLQ && mr_value_boolean(load, value, endings[i], &wanted) && !wanted) {
+            mr_load_error(load, value->place, 106, "leave it out", "%s: false says nothing",
                           endings[i]);
         }
     }
     if (count != 1) {
-        mr_load_error(load, node->place, 603, "one of dlq: NAME, drop: true, stop: true",
+        mr_load_error(load, node->place, 603,
+                      "one of dlq: NAME, drop: true, stop: true; on a step also output: true",
                       "%s must have exactly one ending, not %u", what, count);
         return false;
     }
@@ -249,7 +345,10 @@ static bool use_dlq(mr_load *load, const mr_yaml *node, uint32_t *index)
             }
             load->topics[topic].is_output = true;
             dlq->index = load->plan->dlq_count++;
-            load->dlqs[dlq->index] = (mr_plan_dlq){.name = name, .topic = topic};
+            load->dlqs[dlq->index] = (mr_plan_dlq){.name = name,
+                                                   .topic = topic,
+                                                   .stop_records = dlq->stop_records,
+                                                   .stop_per_us = dlq->stop_per_us};
         }
         *index = dlq->index;
         return dlq->index != MR_NO_INDEX;

@@ -93,6 +93,7 @@ static void read_memory(mr_load *load);
 static void read_share(mr_load *load, const mr_yaml *node, const char *what, mr_plan_size *size);
 static const mr_yaml *section(mr_load *load, const char *name, const mr_key_rule *rules,
                               uint32_t rule_count);
+static const char *size_text(mr_load *load, uint64_t bytes);
 static void test_size(mr_load *load, const mr_yaml *node, const char *what, uint64_t least,
                       uint64_t most, uint64_t *bytes);
 
@@ -406,6 +407,19 @@ static void read_share(mr_load *load, const mr_yaml *node, const char *what, mr_
     }
 }
 
+/* "64KiB": in the largest unit that needs no fraction. */
+static const char *size_text(mr_load *load, uint64_t bytes)
+{
+    static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
+    uint32_t unit = 0;
+
+    while (unit + 1 < MR_LENGTH(units) && bytes > 0 && bytes % 1024 == 0) {
+        bytes /= 1024;
+        unit++;
+    }
+    return mr_load_print(load, "%llu%s", (unsigned long long)bytes, units[unit]);
+}
+
 static void test_size(mr_load *load, const mr_yaml *node, const char *what, uint64_t least,
                       uint64_t most, uint64_t *bytes)
 {
@@ -415,8 +429,8 @@ static void test_size(mr_load *load, const mr_yaml *node, const char *what, uint
         return;
     }
     if (value < least || value > most) {
-        mr_load_error(load, node->place, 106, NULL, "%s must be from %llu to %llu bytes", what,
-                      (unsigned long long)least, (unsigned long long)most);
+        mr_load_error(load, node->place, 106, NULL, "%s must be from %s to %s", what,
+                      size_text(load, least), size_text(load, most));
         return;
     }
     *bytes = value;

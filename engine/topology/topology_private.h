@@ -15,6 +15,8 @@
 #include "engine/topology/topology.h"
 #include <stdarg.h>
 
+#define MR_ERROR_OUTPUT "errors" /* The name of a step's error output. */
+
 enum {
     MR_YAML_DEPTH_MAX = 64,
     MR_YAML_WEIGHT_MAX = 100000, /* Nodes of the tree, each counted as often as it is used. */
@@ -90,6 +92,8 @@ typedef struct mr_dlq_item {
     const char *name;
     mr_place place;
     const mr_yaml *topic, *create; /* NULL = absent. */
+    uint64_t stop_records;         /* `stop_above`; 0 = absent. */
+    int64_t stop_per_us;
     bool is_used;
     uint32_t index; /* In mr_plan.dlqs, once it is used. */
 } mr_dlq_item;
@@ -162,6 +166,9 @@ bool mr_value_expr(mr_load *load, const mr_yaml *node, const char *what, const c
 bool mr_value_is_map(mr_load *load, const mr_yaml *node, const char *what);
 bool mr_value_is_list(mr_load *load, const mr_yaml *node, const char *what);
 
+/* What is said where a comma has cut an expression short. */
+const char *mr_comma_hint(void);
+
 /* ---- keys.c: which keys a map may have ---- */
 
 enum {
@@ -200,6 +207,8 @@ void mr_check_graph(mr_load *load);
 void mr_routes_read(mr_load *load);
 /* The route of a node with these MR_FALLIBLE_ classes; `what` can fail. */
 void mr_routes_resolve(mr_load *load, const mr_item *item, uint32_t classes, const char *what);
+/* Whether a step says `on_error: { output: ... }`, and so has the output `errors`. */
+bool mr_routes_have_output(const mr_item *item);
 /* Unused DLQs. */
 void mr_routes_finish(mr_load *load);
 

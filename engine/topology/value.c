@@ -137,10 +137,17 @@ bool mr_value_expr(mr_load *load, const mr_yaml *node, const char *what, const c
     return true;
 }
 
+const char *mr_comma_hint(void)
+{
+    return "inside { ... } a comma ends a value: put the whole expression in double quotes";
+}
+
 bool mr_value_is_map(mr_load *load, const mr_yaml *node, const char *what)
 {
     if (node->kind != MR_YAML_MAP) {
-        mr_load_error(load, node->place, 105, NULL, "%s must be a map", what);
+        mr_load_error(load, node->place, 105,
+                      "a map is written { key: value }, or key: value lines", "%s must be a map",
+                      what);
         return false;
     }
     return true;
@@ -159,12 +166,16 @@ bool mr_value_is_list(mr_load *load, const mr_yaml *node, const char *what)
 static bool is_scalar(mr_load *load, const mr_yaml *node, const char *what, const char *wanted)
 {
     if (node->kind != MR_YAML_SCALAR) {
-        mr_load_error(load, node->place, 105, NULL, "%s must be %s, not a %s", what, wanted,
+        mr_load_error(load, node->place, 105,
+                      node->kind == MR_YAML_LIST && node->count == 1 ? "take off the brackets"
+                                                                     : "write one plain value",
+                      "%s must be %s, not a %s", what, wanted,
                       node->kind == MR_YAML_MAP ? "map" : "list");
         return false;
     }
     if (mr_yaml_is_null(node)) {
-        mr_load_error(load, node->place, 105, NULL, "%s has no value; it must be %s", what, wanted);
+        mr_load_error(load, node->place, 105, "write one behind the colon, or take the key out",
+                      "%s has no value; it must be %s", what, wanted);
         return false;
     }
     return true;

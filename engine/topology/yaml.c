@@ -516,7 +516,9 @@ static void report_syntax(reader *r)
             text = plain[i][1];
         }
     }
-    mr_load_error(r->load, place, 101, NULL, "not valid YAML: %s", text);
+    mr_load_error(r->load, place, 101,
+                  strstr(text, "comma in flow") != NULL ? mr_comma_hint() : NULL,
+                  "not valid YAML: %s", text);
     r->failed = true;
 }
 

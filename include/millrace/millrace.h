@@ -15,7 +15,7 @@ typedef struct mr_engine_options { /* Borrowed for the call. */
     const char *file;              /* The topology's path, for messages. */
     const mr_plan *plan;           /* Loaded from `file`, without mistakes. */
     const char *state_directory;   /* DIR; state lies in DIR/<app>/ */
-    const char *partitions;        /* "0-3,7", well formed; NULL = all. */
+    const char *partitions;        /* "0-3,7", or "1/3" (p mod 3 = 1), well formed; NULL = all. */
     uint32_t shard_count;          /* 0 = usable cores. */
     bool allow_client_version;     /* Run on a librdkafka known to be unsafe. */
     bool take_over;                /* Fence a living worker that has the same state. */

@@ -74,7 +74,9 @@ uint32_t mr_task_partition(const mr_task *task);
 /*
  * Sends row `row` of `in` (a row number, not an index of the selection) to the step's error route
  * with the original bytes, key and headers where the row stems from one record; counts it. The
- * caller leaves the row out of its output. Rows whose change is OLD are dropped silently.
+ * caller leaves the row out of its output. Rows whose change is OLD are dropped silently. Called
+ * from process and flush only, where all rejected rows of one call stand in one batch; `in` must
+ * stay as it is until its outputs are delivered.
  */
 void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_error error);
 

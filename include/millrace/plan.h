@@ -29,11 +29,20 @@ struct mr_arena;
 
 typedef enum mr_node_kind { MR_NODE_SOURCE, MR_NODE_STEP, MR_NODE_SINK } mr_node_kind;
 
-typedef enum mr_route_kind { MR_ROUTE_STOP, MR_ROUTE_DROP, MR_ROUTE_DLQ } mr_route_kind;
+typedef enum mr_route_kind {
+    MR_ROUTE_STOP,
+    MR_ROUTE_DROP,
+    MR_ROUTE_DLQ,
+    MR_ROUTE_OUTPUT
+} mr_route_kind;
+
+/* Columns an error output has behind those of the step's input: error_code, error_message. */
+enum { MR_ERROR_COLUMNS = 2 };
 
 typedef struct mr_error_route { /* Where rejected rows of a node go. */
     mr_route_kind kind;
-    uint32_t dlq; /* DLQ: index in mr_plan.dlqs. */
+    uint32_t dlq;    /* DLQ: index in mr_plan.dlqs. */
+    uint32_t output; /* OUTPUT: index of the error output, behind the operator's own. */
 } mr_error_route;
 
 typedef struct mr_plan_edge { /* A consumer of an output. */
@@ -82,7 +91,9 @@ typedef struct mr_plan_topic {
 
 typedef struct mr_plan_dlq {
     const char *name;
-    uint32_t topic; /* Index in topics. */
+    uint32_t topic;        /* Index in topics. */
+    uint64_t stop_records; /* `stop_above`: more within stop_per_us stop the worker; 0 = none. */
+    int64_t stop_per_us;
 } mr_plan_dlq;
 
 typedef struct mr_plan_property { /* A librdkafka property of `kafka.client:`. */

@@ -2,7 +2,8 @@
 """Every diagnostic and every explained plan, byte for byte.
 
   bad/NAME.yaml      is wrong in one or many ways; `millrace check` of it must end with status 78 (or
-                     0 where it has warnings only) and print exactly bad/NAME.expected
+                     0 where it has warnings only) and print exactly bad/NAME.expected;
+                     `--format json` must say the same
   explain/NAME.expected   is what `millrace explain topologies/NAME.yaml` prints
   codes.expected     every diagnostic that a file in bad/ shows, with its long text
 
@@ -11,6 +12,7 @@ No service is needed. The environment is empty, so defaults of ${VAR:-...} are s
 """
 
 import difflib
+import json
 import os
 import pathlib
 import re
@@ -21,7 +23,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 BUILD_DIR = pathlib.Path(os.environ.get("MR_BUILD_DIR") or ROOT / "build" / "dev")
 MILLRACE = BUILD_DIR / "millrace"
-BAD_FILES_MIN = 30
+BAD_FILES_MIN = 60
+
+JSON_FIELDS = {"file", "line", "column", "length", "severity", "code", "message", "hint"}
 
 EXIT_OK = 0
 EXIT_CONFIG = 78
@@ -86,6 +90,29 @@ def check_bad_files(golden):
     return seen
 
 
+def check_json(golden):
+    """--format json says of each file what the text says: a line is an object."""
+    for file in sorted((GOLDEN / "bad").glob("*.yaml")):
+        name = str(file.relative_to(ROOT))
+        status, printed, errors = millrace("check", "--format", "json", name)
+        rows = [json.loads(line) for line in printed.splitlines()]
+        if errors or status != (EXIT_CONFIG if any(r["severity"] == "error" for r in rows) else 0):
+            golden.fail(f"{name}: --format json: status {status}, {errors}")
+        heads, hints = [], []
+        for row in rows:
+            if not set(row) <= JSON_FIELDS:
+                golden.fail(f"{name}: --format json has {sorted(set(row) - JSON_FIELDS)}")
+            place = f":{row['line']}:{row['column']}" if "line" in row else ""
+            heads.append(f"{row['file']}{place}: {row['severity']}[{row['code']}]: "
+                         f"{row['message']}")
+            hints += [f"hint: {row['hint']}"] if "hint" in row else []
+        lines = file.with_suffix(".expected").read_text().splitlines()
+        if heads != [line for line in lines if re.match(r"\S+: (error|warning)\[", line)]:
+            golden.fail(f"{name}: --format json has other messages than the text")
+        if hints != [line for line in lines if line.startswith("hint: ")]:
+            golden.fail(f"{name}: --format json has other hints than the text")
+
+
 def check_all_at_once(golden):
     """One run over all files says what the runs of single files say, in the same order."""
     files = sorted((GOLDEN / "bad").glob("*.yaml"))
@@ -109,8 +136,14 @@ def check_explain(golden):
 
 
 def check_codes(golden, seen):
-    """Every code that is shown has a long text."""
+    """Every code is shown by a bad file, and every one that is shown has a long text."""
     texts = []
+    table = (ROOT / "engine" / "base" / "diag_codes.c").read_text()
+    known = {f"M0{code}" for code in re.findall(r"^    \{(\d{3}), ", table, re.M)}
+    for code in sorted(known - seen):
+        golden.fail(f"no file in bad/ shows {code}")
+    for code in sorted(seen - known):
+        golden.fail(f"{code} is shown, but has no long text")
     for code in sorted(seen):
         status, printed, errors = millrace("explain", code)
         if status != EXIT_OK:
@@ -122,6 +155,7 @@ def check_codes(golden, seen):
 def main():
     golden = Golden("--update" in sys.argv[1:])
     seen = check_bad_files(golden)
+    check_json(golden)
     check_all_at_once(golden)
     check_explain(golden)
     check_codes(golden, seen)

@@ -7,6 +7,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.fault import scenario
 from tests.integration import documents
+from tests.integration.documents import kafka_wire
 from tests.support import harness
 
 SCHEMA = {"user_id": "text not null", "n": "bigint", "price": "numeric(10,2)", "note": "text"}
@@ -54,9 +55,20 @@ def topology(t, source, sink, on_error, dlq=None):
     return documents.document(t, keys, {}, {"out": {"from": "events", "topic": sink}}, **more)
 
 
+def settle(t, text):
+    """A commit is decided before its markers stand in every topic: waits until all can be read."""
+    written = [item["topic"] for part in ("sinks", "dlqs") for item in text.get(part, {}).values()]
+    for topic in written:
+        watch = documents.Watch(t, topic)
+        t.wait_until(lambda: watch.ends() == watch.ends(isolation=kafka_wire.READ_COMMITTED),
+                     f"the last commit is visible in {topic}")
+        watch.reconnect()
+
+
 def run_to_end(t, text, *flags):
     worker = documents.worker(t, documents.write(t, text), *flags)
     worker.expect_exit(harness.EXIT_OK)
+    settle(t, text)
     return worker
 
 
@@ -172,6 +184,75 @@ def test_F19_an_expression_that_fails(t):
     assert {letter.header(b"millrace.error.code") for letter in letters} == {b"22012"}
     assert {letter.header(b"millrace.error.step") for letter in letters} == {b"ratio"}
     assert all(b'"n":0' in letter.value for letter in letters)
+
+
+def test_F19_too_many_dead_letters_stop_the_worker(t):
+    """stop_above: the worker stops by name, with no more letters than allowed, and loses nothing."""
+    source, sink, dlq = t.topic("in"), t.topic("out"), t.topic("dlq")
+    t.kafka.produce(source, [good(n) for n in range(GOOD)])
+    t.kafka.produce(source, [bad()["cut off"]] * 6, "--partition", 2)
+    place = t.kafka.ends(source)[2][1] - 1
+    text = topology(t, source, sink, {"dlq": "rejected"}, dlq)
+    text["dlqs"]["rejected"]["stop_above"] = {"records": 5, "per": "1h"}
+    worker = documents.worker(t, documents.write(t, text))
+    worker.expect_exit(harness.EXIT_FAILURE)
+    last = worker.stderr().strip().splitlines()[-1]
+    for word in ("E_DLQ_LIMIT", "rejected", f"{source}-2@{place}", "stop_above"):
+        assert word in last, f"'{word}' is not in its last line:\n{last}"
+    settle(t, text)
+    letters = [record for found in documents.read(t, dlq).values() for record in found]
+    assert len(letters) <= 5, f"{len(letters)} dead letters were committed"
+    text["dlqs"]["rejected"]["stop_above"]["records"] = 6
+    run_to_end(t, text)
+    scenario.judge(t, spec(t, source, sink, dlq=dlq))
+    assert len(documents.values(t, sink)) == GOOD
+
+
+def test_F19_an_error_output_is_a_stream(t):
+    """Rows that a step rejects, read by a sink and by a step whose own dead letters are originals."""
+    source, sink, wrong, dlq = t.topic("in"), t.topic("out"), t.topic("wrong"), t.topic("dlq")
+    values = ["5", "0", "x", "20", "99999999999999999999"]
+    t.kafka.produce(source, [(f"u{n}", f'{{"user_id":"u{n}","n":"{values[n % 5]}"}}')
+                             for n in range(100)])
+    keys = {"topic": source, "format": "json", "key": ["user_id"], "bounded": True,
+            "schema": {"user_id": "text not null", "n": "text"}}
+    steps = {"ratio": {"op": "map", "from": "events", "on_error": {"output": True},
+                       "select": {"user_id": None, "part": "100 / n::bigint"}},
+             "again": {"op": "map", "from": "ratio.errors", "on_error": {"dlq": "rejected"},
+                       "select": {"user_id": None, "n": "n::numeric(38,0)", "error_code": None}}}
+    text = documents.document(t, keys, steps, {"out": {"from": "ratio", "topic": sink},
+                                               "wrong": {"from": "again", "topic": wrong}},
+                              dlqs={"rejected": {"topic": dlq}})
+    run_to_end(t, text)
+    letters = [record for found in documents.read(t, dlq).values() for record in found]
+    rows = documents.values(t, wrong)
+    assert len(documents.values(t, sink)) == 40
+    assert len(rows) == 40, f"{len(rows)} rows went on"
+    assert len([row for row in rows if b'"error_code":"22012"' in row]) == 20, rows[:3]
+    assert len([row for row in rows if b'"error_code":"22003"' in row]) == 20, rows[:3]
+    assert len(letters) == 20
+    for letter in letters:
+        assert b'"n":"x"' in letter.value, "the letter is the source record, not the row"
+        assert letter.header(b"millrace.error.step") == b"again"
+        assert letter.header(b"millrace.error.payload") == b"source"
+
+
+def test_F19_a_group_that_is_rejected_when_the_epoch_closes(t):
+    """The group's row has no input row: columns it shares with the input, the others null."""
+    source, sink, wrong = t.topic("in"), t.topic("out"), t.topic("wrong")
+    t.kafka.produce(source, [(f"u{n}", f'{{"user_id":"u{n}","n":{n % 2}}}') for n in range(20)])
+    keys = {"topic": source, "format": "json", "key": ["user_id"], "bounded": True,
+            "schema": {"user_id": "text not null", "n": "bigint"}}
+    steps = {"sums": {"op": "aggregate", "from": "events", "by": ["user_id"],
+                      "select": {"user_id": None, "part": "100 / sum(n)::bigint"},
+                      "on_error": {"output": True}}}
+    text = documents.document(t, keys, steps, {"out": {"from": "sums", "topic": sink},
+                                               "wrong": {"from": "sums.errors", "topic": wrong}})
+    run_to_end(t, text)
+    rows = documents.values(t, wrong)
+    assert len(documents.values(t, sink)) == 10 and len(rows) == 10
+    assert all(b'"n":null,"error_code":"22012"' in row for row in rows), rows[:2]
+    assert len({row.split(b",")[0] for row in rows}) == 10, "each group is named"
 
 
 harness.main(globals())

@@ -28,6 +28,9 @@ static void test_the_table(void **state)
         for (const char *line = codes[i].text; *line != '\0'; line = strchr(line, '\n') + 1) {
             assert_true(strcspn(line, "\n") <= 100);
         }
+        const size_t example = strlen(codes[i].example);
+        assert_true(example > 0 && codes[i].example[example - 1] == '\n');
+        assert_non_null(strchr(codes[i].example, '#')); /* Behind it stands how it is mended. */
     }
     assert_null(mr_diag_code_find(0));
     assert_null(mr_diag_code_find(999));

@@ -118,7 +118,7 @@ static void test_json(void **state)
     message.text = "a \"b\" \\ \n\x01";
     expect((mr_report){.is_json = true}, &message,
            "{\"file\":\"o.yaml\",\"line\":31,\"column\":12,\"length\":5,\"severity\":\"error\","
-           "\"code\":\"M0302\",\"message\":\"a \\\"b\\\" \\\\ \\u000a\\u0001\","
+           "\"code\":\"M0302\",\"message\":\"a \\\"b\\\" \\\\ \\n\\u0001\","
            "\"hint\":\"did you mean \\\"amount\\\"?\"}\n");
 }
 

@@ -42,6 +42,7 @@ static void test_wrong_use_is_2(void **state)
     assert_int_equal(run("millrace check --connect x"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace explain"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace explain M0999"), MR_EXIT_USAGE);
+    assert_int_equal(run("millrace explain E_NOTHING"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace version x"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace run"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace run a b"), MR_EXIT_USAGE);
@@ -54,6 +55,11 @@ static void test_wrong_use_is_2(void **state)
     assert_int_equal(run("millrace run --partitions 1,1 x"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace run --partitions 1, x"), MR_EXIT_USAGE);
     assert_int_equal(run("millrace run --partitions 10000 x"), MR_EXIT_USAGE);
+    assert_int_equal(run("millrace run --partitions 1/3 x"), MR_EXIT_USAGE);
+    assert_int_equal(run("millrace run --ordinal 3/3 x"), MR_EXIT_USAGE);
+    assert_int_equal(run("millrace run --ordinal 1 x"), MR_EXIT_USAGE);
+    assert_int_equal(run("millrace run --ordinal 1/3x x"), MR_EXIT_USAGE);
+    assert_int_equal(run("millrace run --ordinal=1/3 --partitions=0 x"), MR_EXIT_USAGE);
 }
 
 static void test_a_file_that_is_not_there_is_78(void **state)
@@ -62,6 +68,7 @@ static void test_a_file_that_is_not_there_is_78(void **state)
     assert_int_equal(run("millrace check /nowhere/x.yaml"), MR_EXIT_CONFIG);
     assert_int_equal(run("millrace explain /nowhere/x.yaml"), MR_EXIT_CONFIG);
     assert_int_equal(run("millrace run --partitions 0-3,7 /nowhere/x.yaml"), MR_EXIT_CONFIG);
+    assert_int_equal(run("millrace run --ordinal 1/3 /nowhere/x.yaml"), MR_EXIT_CONFIG);
     assert_int_equal(run("millrace check /"), MR_EXIT_CONFIG);
 }
 
@@ -73,6 +80,9 @@ static void test_words_are_0(void **state)
     assert_int_equal(run("millrace version"), MR_EXIT_DONE);
     assert_int_equal(run("millrace --version --format json"), MR_EXIT_DONE);
     assert_int_equal(run("millrace explain M0302"), MR_EXIT_DONE);
+    assert_int_equal(run("millrace explain E_FENCED"), MR_EXIT_DONE);
+    assert_int_equal(run("millrace explain E_FENCED --format json"), MR_EXIT_DONE);
+    assert_int_equal(run("millrace explain M0302 --format json"), MR_EXIT_DONE);
     assert_int_equal(run("millrace explain filter"), MR_EXIT_DONE);
 }
 

@@ -533,6 +533,7 @@ static void test_one_row_too_large_is_told(void **state)
     f->sink_spec.value_bytes = 5 << 20;
     open_it(f);
     expect_failure(f, "E_OUTPUT_TOO_LARGE");
+    assert_non_null(strstr(mr_shard_failure(f->shard)->text, "E_OUTPUT_TOO_LARGE: in-0@0: "));
     assert_int_equal(f->kafka.logs[TOPIC_OUT][0].count, 0);
     free_fixture(f);
 }
@@ -614,6 +615,41 @@ static void test_a_rejected_row_becomes_a_dead_letter(void **state)
     free_fixture(f);
 }
 
+static void test_too_many_dead_letters_stop(void **state)
+{
+    (void)state;
+    fixture *f = fixture_with_rows(2, false, 10);
+    f->nodes[0].on_error = (mr_error_route){.kind = MR_ROUTE_DLQ, .dlq = 0};
+    f->dlq.stop_records = 2;
+    f->dlq.stop_per_us = 60000000;
+    snprintf(f->kafka.logs[TOPIC_IN][1].records[4].value, FAKE_TEXT, "bad");
+    snprintf(f->kafka.logs[TOPIC_IN][1].records[5].value, FAKE_TEXT, "bad");
+    snprintf(f->kafka.logs[TOPIC_IN][1].records[7].value, FAKE_TEXT, "bad");
+    open_it(f);
+    expect_failure(f, "E_DLQ_LIMIT");
+    assert_non_null(strstr(mr_shard_failure(f->shard)->text, "in-1@7"));
+    assert_true(f->kafka.logs[TOPIC_DEAD][1].count <= 2);
+    assert_true(f->kafka.logs[TOPIC_IN][1].committed <= 7);
+    free_fixture(f);
+}
+
+static void test_redone_dead_letters_count_once(void **state)
+{
+    (void)state;
+    fixture *f = fixture_with_rows(2, false, 10);
+    f->nodes[0].on_error = (mr_error_route){.kind = MR_ROUTE_DLQ, .dlq = 0};
+    f->dlq.stop_records = 1;
+    f->dlq.stop_per_us = 60000000;
+    snprintf(f->kafka.logs[TOPIC_IN][1].records[4].value, FAKE_TEXT, "bad");
+    f->kafka.outcome = FAKE_ABORTS;
+    f->kafka.outcome_at = 2;
+    open_it(f);
+    drive(f, all_committed);
+    assert_int_equal(recoveries(f), 1);
+    assert_int_equal(f->kafka.logs[TOPIC_DEAD][1].count, 1);
+    free_fixture(f);
+}
+
 /* ---- Backing off ---- */
 
 static bool after_ten_inits(const fixture *f)
@@ -691,6 +727,8 @@ int main(void)
         cmocka_unit_test(test_a_rejected_row_stops),
         cmocka_unit_test(test_a_rejected_row_is_dropped_and_counted),
         cmocka_unit_test(test_a_rejected_row_becomes_a_dead_letter),
+        cmocka_unit_test(test_too_many_dead_letters_stop),
+        cmocka_unit_test(test_redone_dead_letters_count_once),
         cmocka_unit_test(test_recoveries_back_off_after_five)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

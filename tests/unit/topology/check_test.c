@@ -69,7 +69,7 @@ static void test_mistakes(void **state)
                 204, 8);
     fake_expect(HEAD SOURCE "steps:\n  s: { op: filter, from: a, where: n > 0 }\n"
                             "sinks:\n  out: { from: s.errors, topic: out }\n",
-                109, 10);
+                202, 10);
 }
 
 int main(void)

@@ -16,7 +16,8 @@ static void test_own_route_before_the_default(void **state)
         "  c: { topic: c, format: json, schema: { x: text } }\n"
         "sinks:\n  b: { from: a, topic: b, on_error: { stop: true } }\n  d: { from: c, topic: d }\n"
         "errors: { default: { dlq: dead }, poison: { after: 3, stop: true } }\n"
-        "dlqs: { dead: { topic: dead, create: { partitions: 2 } } }\n");
+        "dlqs: { dead: { topic: dead, create: { partitions: 2 }, stop_above: { records: 9, per: 1m "
+        "} } }\n");
     const mr_plan *plan = mr_topology_plan(topology);
 
     (void)state;
@@ -27,6 +28,8 @@ static void test_own_route_before_the_default(void **state)
     assert_int_equal(fake_node(plan, "d")->on_error.kind, MR_ROUTE_DLQ);
     assert_int_equal(plan->dlq_count, 1);
     assert_string_equal(plan->dlqs[0].name, "dead");
+    assert_int_equal(plan->dlqs[0].stop_records, 9);
+    assert_int_equal(plan->dlqs[0].stop_per_us, 60000000);
     const mr_plan_topic *topic = &plan->topics[plan->dlqs[0].topic];
     assert_string_equal(topic->name, "dead");
     assert_true(topic->is_output);
@@ -48,6 +51,53 @@ static void test_an_unused_dlq_is_left_out(void **state)
     mr_topology_destroy(topology);
 }
 
+#define STEP "steps:\n  s: { op: map, from: a, select: { n: \"x::bigint\" }, on_error: "
+#define STOP "errors: { default: { stop: true } }\n"
+
+static void test_an_error_output_is_a_stream(void **state)
+{
+    mr_topology *topology = fake_load(HEAD SOURCE STEP "{ output: true } }\n"
+                                                       "sinks:\n  b: { from: s, topic: b }\n"
+                                                       "  e: { from: s.errors, topic: e }\n" STOP);
+    const mr_plan *plan = mr_topology_plan(topology);
+
+    (void)state;
+    assert_non_null(plan);
+    const mr_plan_node *step = fake_node(plan, "s"), *sink = fake_node(plan, "e");
+    assert_int_equal(step->on_error.kind, MR_ROUTE_OUTPUT);
+    assert_int_equal(step->on_error.output, 1);
+    assert_int_equal(step->output_count, 2);
+    const mr_plan_output *errors = &step->outputs[1];
+    assert_string_equal(errors->name, "s.errors");
+    assert_true(errors->borrows);
+    assert_int_equal(errors->consumer_count, 1);
+    assert_int_equal(errors->consumers[0].node, sink->index);
+    assert_int_equal(errors->schema->field_count, step->input->field_count + 2);
+    assert_int_equal(errors->schema->mode, MR_APPEND);
+    assert_string_equal(errors->schema->fields[0].name, "x");
+    assert_string_equal(errors->schema->fields[step->input->field_count].name, "error_code");
+    assert_string_equal(errors->schema->fields[step->input->field_count + 1].name, "error_message");
+    mr_topology_destroy(topology);
+}
+
+static void test_mistakes_of_error_outputs(void **state)
+{
+    (void)state;
+    fake_expect(HEAD SOURCE STEP "{ output: true } }\nsinks:\n  b: { from: s, topic: b }\n" STOP,
+                605, 7);
+    fake_expect(HEAD SOURCE STEP
+                "{ drop: true } }\nsinks:\n  b: { from: s.errors, topic: b }\n" STOP,
+                202, 9);
+    fake_expect(HEAD SOURCE STEP
+                "{ output: true } }\n"
+                "  t: { op: map, from: s.errors, select: { n: \"x::bigint\" }, on_error: { output: "
+                "true } }\n"
+                "sinks:\n  b: { from: t.errors, topic: b }\n" STOP,
+                606, 8);
+    fake_expect(HEAD SOURCE "sinks:\n  b: { from: a, topic: b, on_error: { output: true } }\n" STOP,
+                604, 7);
+}
+
 static void test_mistakes(void **state)
 {
     (void)state;
@@ -56,7 +106,7 @@ static void test_mistakes(void **state)
     fake_expect(HEAD SOURCE SINK "errors: { default: {} }\n", 603, 8);
     fake_expect(HEAD SOURCE SINK "errors: { default: { stop: true, drop: true } }\n", 603, 8);
     fake_expect(HEAD SOURCE SINK "errors: { default: { stop: false } }\n", 106, 8);
-    fake_expect(HEAD SOURCE SINK "errors: { default: { output: true } }\n", 109, 8);
+    fake_expect(HEAD SOURCE SINK "errors: { default: { output: true } }\n", 604, 8);
     fake_expect(HEAD SOURCE SINK "errors: { default: { stop: true, retry: {} } }\n", 109, 8);
     fake_expect(HEAD SOURCE SINK "errors: { default: { stopp: true } }\n", 102, 8);
     fake_expect(HEAD SOURCE SINK "errors: { default: { stop: true }, poison: { after: 2 } }\n", 109,
@@ -66,7 +116,13 @@ static void test_mistakes(void **state)
     fake_expect(HEAD SOURCE SINK "errors: { default: { dlq: d } }\ndlqs: { d: {} }\n", 104, 9);
     fake_expect(HEAD SOURCE SINK
                 "errors: { default: { dlq: d } }\ndlqs: { d: { topic: x, stop_above: {} } }\n",
-                109, 9);
+                104, 9);
+    fake_expect(HEAD SOURCE SINK "errors: { default: { dlq: d } }\ndlqs: { d: { topic: x, "
+                                 "stop_above: { records: 1, per: 10ms } } }\n",
+                106, 9);
+    fake_expect(HEAD SOURCE SINK "errors: { default: { dlq: d } }\ndlqs: { d: { topic: x, "
+                                 "stop_above: { records: 0, per: 1m } } }\n",
+                106, 9);
 }
 
 int main(void)
@@ -74,6 +130,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_route_before_the_default),
         cmocka_unit_test(test_an_unused_dlq_is_left_out),
+        cmocka_unit_test(test_an_error_output_is_a_stream),
+        cmocka_unit_test(test_mistakes_of_error_outputs),
         cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
