@@ -56,30 +56,36 @@ static const mr_error_name names[] = {
      "none, or a damaged one: the offsets were set by hand or by another tool, so nothing says\n"
      "which state belongs to them.\n",
      "E_OFFSETS_FOREIGN: orders-3@1200: its committed offset was not written by millrace",
-     "Restore the offset that this application had committed, or use another `app`.\n"},
+     "Restore the offset that this application had committed; or go on from the one that was set:\n"
+     "`run --adopt-offsets=keep-state` (effects may repeat or be missing), or with empty state\n"
+     "`--adopt-offsets=reset-state`; behind an @ for some partitions only.\n"},
     {"E_OFFSETS_MISSING", "there is state, but no committed offset",
      "The state directory holds decided epochs, and Kafka knows no offset for them: the group was\n"
-     "deleted, or its offsets have expired (`offsets.retention.minutes`). Starting at the\n"
-     "beginning would count everything twice.\n",
-     "E_OFFSETS_MISSING: orders-0: no offset is committed, but epoch 48211 is here",
-     "Restore the group's offsets; or use another `app` (or an empty --state-dir) to start "
-     "anew.\n"},
+     "deleted (a deleted topic takes its offsets with it), or they have expired\n"
+     "(`offsets.retention.minutes`). Starting at the beginning would count everything twice.\n",
+     "E_OFFSETS_MISSING: orders-0: .../shard-0, task 0: Kafka has nothing committed, ...",
+     "Restore the group's offsets; or go on with the state and the offsets stored with it:\n"
+     "`run --adopt-offsets=keep-state` (the outputs of the last epoch may repeat); or begin anew:\n"
+     "`--adopt-offsets=reset-state`.\n"},
     {"E_OFFSET_BEYOND_END", "the committed offset lies beyond the end of the log",
      "The topic ends before the offset that was committed: it was truncated, or deleted and\n"
      "created again. What stands in it now is not what was read.\n",
      "E_OFFSET_BEYOND_END: orders-3@1200: ... it ends at 17; restore the topic",
-     "Restore the topic, or start with another `app`.\n"},
+     "Restore the topic, or go on with `run --reset-offsets=earliest` or `=latest`; for a new "
+     "topic\n"
+     "with `--adopt-offsets=reset-state` too.\n"},
     {"E_OFFSET_LOST", "records were removed before they were read",
      "The log begins after the committed offset: retention has removed records that were never\n"
      "processed. Going on in silence would lose them unnoticed.\n",
      "E_OFFSET_LOST: orders-3@1200: retention has removed records ... starts at 1500",
-     "The records are lost in Kafka. Decide where to go on, and raise `retention.ms` of the topic\n"
-     "above the longest time a worker may be away.\n"},
+     "The records are lost in Kafka. Go on with `run --reset-offsets=earliest` or `=latest`, and\n"
+     "raise `retention.ms` of the topic above the longest time a worker may be away.\n"},
     {"E_OFFSET_REGRESSION", "Kafka's committed epoch is older than one known to be committed",
      "This disk has seen a commit that Kafka no longer knows: the offsets were set back, or the\n"
      "cluster lost acknowledged data. Outputs behind that point are already written.\n",
      "E_OFFSET_REGRESSION: shard 0: Kafka has epoch 48200, 48211 is known to be committed",
-     "Restore the offsets of the group. If they were set back on purpose, use another `app`.\n"},
+     "Restore the offsets of the group. If they went back for good, follow them with\n"
+     "`run --accept-regression=all`: the state goes back too, outputs behind it will repeat.\n"},
     {"E_OUTPUT_REJECTED", "a topic refuses a record again and again",
      "The broker refused a record for a reason that does not pass, three times for the same topic\n"
      "without a commit between. Redoing the epoch would fail for ever.\n",
@@ -113,13 +119,20 @@ static const mr_error_name names[] = {
      "E_ROW_REJECTED: orders-3@1207: typed rejected the record: ... (22P02); give the item ...",
      "Mend the record's producer, or give the item `on_error: { dlq: NAME }`, `drop: true` or\n"
      "`output: true`.\n"},
+    {"E_SHARD_COUNT", "the state was made by another number of shards",
+     "State lies in files of shards, and which partition is whose follows from their number. With\n"
+     "another one the state of most partitions would be looked for in the wrong file.\n",
+     "E_SHARD_COUNT: the state in /var/lib/millrace/orders belongs to 2 shards, not to 4: ...",
+     "Start with `--shards` and `--partitions` as the message says; without `--shards` the stored\n"
+     "number is used.\n"},
     {"E_STATE_BEHIND", "the state on this disk is older than what Kafka has committed",
      "Kafka's committed epoch is newer than any epoch in the state directory: an older copy was\n"
      "restored, another directory is mounted, or the work went on elsewhere. The state that\n"
      "belongs to the offsets is not here, and it cannot be guessed.\n",
      "E_STATE_BEHIND: /var/lib/millrace/orders/shard-0: epoch 48211 is not here",
-     "Bring back the newest state directory. If it is lost, start with another `app` and an empty\n"
-     "directory: the input is then read from `start:`.\n"},
+     "Bring back the newest state directory. If it is lost, begin with empty state from the\n"
+     "committed offsets on: `run --adopt-offsets=reset-state`; or with another `app` from "
+     "`start:`.\n"},
     {"E_STATE_DAMAGED", "a block of the state does not verify",
      "A checksum of stored data is wrong, or a stored value is impossible: bit rot, a failing "
      "disk,\n"
@@ -137,7 +150,9 @@ static const mr_error_name names[] = {
      "another app, another partition set, another number of shards, or a copy that went its own\n"
      "way.\n",
      "E_STATE_FOREIGN: /var/lib/millrace/orders/shard-0.data: belongs to shard 1",
-     "Start with the directory, the `--partitions` and the `--shards` of the last run.\n"},
+     "Start with the directory, the `--partitions` and the `--shards` of the last run. If its "
+     "state\n"
+     "is lost, begin with empty state: `run --adopt-offsets=reset-state`.\n"},
     {"E_STATE_FORMAT", "the state was written by another release",
      "The files have a format version that this program does not read.\n",
      "E_STATE_FORMAT: .../shard-0.data: written in state format 3.0, this is 1.0",

@@ -6,7 +6,10 @@
  */
 #include "engine/runtime/runtime_private.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+enum { PLACE_BYTES = 300 };
 
 static mr_status judge_input(mr_shard *shard, mr_input *input, const mr_offset *offset,
                              mr_task_point *point);
@@ -14,6 +17,7 @@ static mr_status judge_place(mr_shard *shard, const mr_offset *offset);
 static mr_status take_answer(mr_shard *shard, mr_input *input, const mr_offset *offset);
 static mr_status test_kept(mr_shard *shard, const mr_offset *offset, int64_t kept);
 static bool may_reset(const mr_shard *shard, const mr_offset *offset, int64_t *to);
+static mr_status put_place(mr_diag *diag, mr_status status, const char *place);
 static uint32_t allowed(const mr_shard *shard, const mr_offset *offset);
 static void log_answer(mr_shard *shard, const mr_offset *offset, const char *answer, int64_t to);
 static mr_status refuse(mr_shard *shard, const mr_offset *offset, const char *name,
@@ -66,13 +70,29 @@ mr_status mr_offsets_name_refusal(mr_shard *shard, mr_status status)
         }
         const mr_source_common *common = input->source->node->common;
         const char *topic = shard->plan->topics[common->topic].name;
+        char place[PLACE_BYTES];
         if (point->epoch == 0) {
-            return mr_diag_frame(&shard->diag, status, "%s-%u", topic, input->lane->partition);
+            snprintf(place, sizeof(place), "%s-%u", topic, input->lane->partition);
+        } else {
+            snprintf(place, sizeof(place), "%s-%u@%" PRId64, topic, input->lane->partition,
+                     input->committed);
         }
-        return mr_diag_frame(&shard->diag, status, "%s-%u@%" PRId64, topic, input->lane->partition,
-                             input->committed);
+        return put_place(&shard->diag, status, place);
     }
     return status;
+}
+
+/* "NAME: story" becomes "NAME: place: story". */
+static mr_status put_place(mr_diag *diag, mr_status status, const char *place)
+{
+    const mr_diag told = *diag;
+    const char *story = strstr(told.text, ": ");
+
+    if (story == NULL) {
+        return mr_diag_frame(diag, status, "%s", place);
+    }
+    return mr_diag_set(diag, status, told.code, "%.*s: %s%s", (int)(story - told.text), told.text,
+                       place, story);
 }
 
 /* ---- One input ---- */

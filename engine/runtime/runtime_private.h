@@ -310,7 +310,8 @@ void mr_shard_fail(mr_shard *shard, const mr_diag *diag);
 mr_status mr_offsets_judge(mr_shard *shard, const mr_offset *offsets);
 /* Behind the roll: moves inputs to where answers put them. */
 mr_status mr_offsets_settle(mr_shard *shard, const mr_offset *offsets);
-/* Puts topic, partition and offset in front of a refusal of the store; returns `status`. */
+/* Puts topic, partition and offset into a refusal of the store, behind its name. Returns
+ * `status`. */
 mr_status mr_offsets_name_refusal(mr_shard *shard, mr_status status);
 
 /* ---- answers.c ---- */
