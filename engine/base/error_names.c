@@ -23,15 +23,14 @@ static const mr_error_name names[] = {
      "Install a newer librdkafka; for one that is merely known to be faulty `run\n"
      "--allow-client-version` starts all the same (docs/exactly-once.md lists the faults).\n"},
     {"E_DLQ_LIMIT", "more dead letters than `stop_above` allows",
-     "A dlq has `stop_above: { records, per }`, and within that time more rows were rejected to "
-     "it.\n"
-     "Nothing of the epoch that went beyond was committed, neither dead letters nor outputs, so\n"
-     "that input is still there to be read again. A shard counts what it committed itself; the\n"
-     "count begins anew when the worker starts.\n",
+     "A dlq has `stop_above: { records, per }`, and within that time more rows were rejected\n"
+     "to it. Nothing of the epoch that went beyond was committed, neither dead letters nor\n"
+     "outputs, so that input is still there to be read again. A shard counts what it\n"
+     "committed itself; the count begins anew when the worker starts.\n",
      "E_DLQ_LIMIT: dlq bad: more than 1000 dead letters within 60 s; the last one at ...",
-     "Look at the dead letters (their headers name step and error): a bad release of a producer "
-     "or\n"
-     "of this file is the usual cause. Mend it and start again, or raise `stop_above`.\n"},
+     "Look at the dead letters (their headers name step and error): a bad release of a\n"
+     "producer or of this file is the usual cause. Mend it and start again, or raise\n"
+     "`stop_above`.\n"},
     {"E_FENCED", "another worker has taken over the same set of partitions",
      "A second worker with the same app and the same set of partitions has started; Kafka fences\n"
      "the older one. The state directory is marked, so that two supervisors cannot take the work\n"
@@ -51,10 +50,9 @@ static const mr_error_name names[] = {
      "Raise `memory.total`, lower `memory.kafka`, or run with fewer `--shards`. The message\n"
      "has the table of the parts and the smallest total that works.\n"},
     {"E_OFFSETS_FOREIGN", "a committed offset was not written by millrace",
-     "Every offset that millrace commits carries a record of the epoch it belongs to. This one "
-     "has\n"
-     "none, or a damaged one: the offsets were set by hand or by another tool, so nothing says\n"
-     "which state belongs to them.\n",
+     "Every offset that millrace commits carries a record of the epoch it belongs to. This\n"
+     "one has none, or a damaged one: the offsets were set by hand or by another tool, so\n"
+     "nothing says which state belongs to them.\n",
      "E_OFFSETS_FOREIGN: orders-3@1200: its committed offset was not written by millrace",
      "Restore the offset that this application had committed; or go on from the one that was set:\n"
      "`run --adopt-offsets=keep-state` (effects may repeat or be missing), or with empty state\n"
@@ -71,9 +69,8 @@ static const mr_error_name names[] = {
      "The topic ends before the offset that was committed: it was truncated, or deleted and\n"
      "created again. What stands in it now is not what was read.\n",
      "E_OFFSET_BEYOND_END: orders-3@1200: ... it ends at 17; restore the topic",
-     "Restore the topic, or go on with `run --reset-offsets=earliest` or `=latest`; for a new "
-     "topic\n"
-     "with `--adopt-offsets=reset-state` too.\n"},
+     "Restore the topic, or go on with `run --reset-offsets=earliest` or `=latest`; for a\n"
+     "new topic with `--adopt-offsets=reset-state` too.\n"},
     {"E_OFFSET_LOST", "records were removed before they were read",
      "The log begins after the committed offset: retention has removed records that were never\n"
      "processed. Going on in silence would lose them unnoticed.\n",
@@ -93,11 +90,13 @@ static const mr_error_name names[] = {
      "The message has the broker's words: usually the topic's `max.message.bytes` was lowered, or\n"
      "its configuration refuses the record. Change it and start again.\n"},
     {"E_OUTPUT_TOO_LARGE", "the output of one record does not fit",
-     "One input record makes more output than an output arena holds. The batches were made "
-     "smaller\n"
-     "until it was alone, so the record is named; nothing of it was committed.\n",
+     "One input record makes more output than an output arena holds: the batches were made\n"
+     "smaller until it was alone, so it is named. Or the client refuses a record as too\n"
+     "large for its topic (a limit that was lowered while the worker ran). Nothing of the\n"
+     "epoch was committed.\n",
      "E_OUTPUT_TOO_LARGE: orders-3@1207: the output of a single record does not fit ...",
-     "Raise `memory.kafka`, or keep such records out by `max_record` of the source.\n"},
+     "Raise `memory.kafka`, or the topic's `max.message.bytes`; or keep such records out by\n"
+     "`max_record` of the source.\n"},
     {"E_RECORD_DISAGREE", "the inputs of one task name different epochs",
      "All inputs of a task are committed in one transaction, so their records agree. Here they do\n"
      "not: some offsets were changed from outside.\n",
@@ -134,9 +133,8 @@ static const mr_error_name names[] = {
      "committed offsets on: `run --adopt-offsets=reset-state`; or with another `app` from "
      "`start:`.\n"},
     {"E_STATE_DAMAGED", "a block of the state does not verify",
-     "A checksum of stored data is wrong, or a stored value is impossible: bit rot, a failing "
-     "disk,\n"
-     "or a file that was changed. Damaged state is never used.\n",
+     "A checksum of stored data is wrong, or a stored value is impossible: bit rot, a\n"
+     "failing disk, or a file that was changed. Damaged state is never used.\n",
      "E_STATE_DAMAGED: /var/lib/millrace/orders/shard-0.wal@8192: the checksum is wrong",
      "Check the disk (SMART, the kernel's log). Restore the directory from a copy made while the\n"
      "worker was stopped. `millrace state verify DIR` lists what is damaged.\n"},
@@ -204,9 +202,8 @@ static const mr_error_name names[] = {
      "E_TOPIC_MISSING: topic totals does not exist on localhost:9092: create it",
      "Create it, correct its name, or write `create: { partitions: N }` on the sink or dlq.\n"},
     {"E_TOPIC_SHAPE", "partition counts do not fit",
-     "Inputs that meet in one task must have equal partition counts, and the count of a topic "
-     "must\n"
-     "not shrink below what the worker owns.\n",
+     "Inputs that meet in one task must have equal partition counts, and the count of a\n"
+     "topic must not shrink below what the worker owns.\n",
      "E_TOPIC_SHAPE: the inputs must have equal partition counts: orders has 8, refunds 12",
      "Give the topics equal counts, or split the topology into two apps.\n"},
     {"E_TWO_OWNERS", "two different sets claim the same partition",

@@ -142,6 +142,7 @@ static void add(mr_load *load, bool is_warning, mr_place place, uint16_t code, c
     if (load->message_count > MR_TOPOLOGY_ERRORS_MAX) {
         *message = (mr_message){.code = 118, .place = {.file = place.file, .line = UINT32_MAX}};
         text = "more mistakes follow that are not shown";
+        message->hint = "correct these first: often others follow from them";
     }
     message->place.file = load->plan->file;
     message->text = mr_load_print(load, "%s", text);

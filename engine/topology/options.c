@@ -348,8 +348,8 @@ static bool parse_select(const parse *p, const mr_option *option, const mr_yaml 
         return false;
     }
     if (node->count == 0 || node->count > MR_FIELDS_MAX) {
-        mr_load_error(p->load, node->place, 209, NULL, "\"%s\" must name 1 to %u columns",
-                      option->name, (unsigned)MR_FIELDS_MAX);
+        mr_load_error(p->load, node->place, 209, "name at least one, e.g. `{ id, n: 1 }`",
+                      "\"%s\" must name 1 to %u columns", option->name, (unsigned)MR_FIELDS_MAX);
         return false;
     }
     const char **names = mr_load_take(p->load, node->count, sizeof(const char *));
@@ -409,8 +409,8 @@ static bool parse_fold(const parse *p, const mr_option *option, const mr_yaml *n
         return false;
     }
     if (node->count == 0 || node->count > MR_FIELDS_MAX) {
-        mr_load_error(p->load, node->place, 209, NULL, "\"%s\" must name 1 to %u columns",
-                      option->name, (unsigned)MR_FIELDS_MAX);
+        mr_load_error(p->load, node->place, 209, "name at least one, e.g. `{ id, n: 1 }`",
+                      "\"%s\" must name 1 to %u columns", option->name, (unsigned)MR_FIELDS_MAX);
         return false;
     }
     mr_fold_item *items = mr_load_take(p->load, node->count, sizeof(mr_fold_item));

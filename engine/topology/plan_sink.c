@@ -231,8 +231,8 @@ static bool read_key_format(mr_load *load, const mr_item *item, const mr_schema 
     const bool fits =
         common->key_format == MR_KEY_RAW ? type == MR_TEXT || type == MR_BYTEA : type == MR_BIGINT;
     if (common->key_count != 1 || !fits) {
-        mr_load_error(load, node->place, 409, NULL, "key_format %s needs one key column of type %s",
-                      words[common->key_format],
+        mr_load_error(load, node->place, 409, "key_format text or json takes any key",
+                      "key_format %s needs one key column of type %s", words[common->key_format],
                       common->key_format == MR_KEY_RAW ? "text or bytea" : "bigint");
         return false;
     }

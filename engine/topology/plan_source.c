@@ -7,6 +7,7 @@
 #include "engine/topology/topology_private.h"
 #include <string.h>
 
+static const char *formats_hint(mr_load *load);
 static void test_keys(mr_load *load, const mr_item *item, bool is_kafka);
 static void read_topic(mr_load *load, const mr_item *item, mr_source_common *common);
 static bool read_key(mr_load *load, const mr_item *item, mr_schema *schema);
@@ -84,6 +85,21 @@ void mr_plan_source_format(mr_load *load, mr_item *item)
     }
 }
 
+/* "formats: json, raw": those that work. */
+static const char *formats_hint(mr_load *load)
+{
+    const char *text = "formats:";
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < load->catalogue->format_count; i++) {
+        const mr_format_entry *entry = &load->catalogue->formats[i];
+        if (entry->refused == NULL) {
+            text = mr_load_print(load, "%s%s %s", text, count++ > 0 ? "," : "", entry->name);
+        }
+    }
+    return text;
+}
+
 const mr_format_entry *mr_plan_format(mr_load *load, const mr_item *item, const char *fallback)
 {
     const mr_yaml *node = mr_yaml_get(item->map, "format");
@@ -111,8 +127,9 @@ const mr_format_entry *mr_plan_format(mr_load *load, const mr_item *item, const 
         }
         return entry;
     }
-    mr_load_error(load, place, 208, mr_nearest_hint(load, &nearest), "there is no format \"%s\"",
-                  name);
+    const char *near = mr_nearest_hint(load, &nearest);
+    mr_load_error(load, place, 208, near != NULL ? near : formats_hint(load),
+                  "there is no format \"%s\"", name);
     return NULL;
 }
 
@@ -184,7 +201,7 @@ static bool read_key(mr_load *load, const mr_item *item, mr_schema *schema)
     }
     for (uint32_t i = 0; i < columns.count; i++) {
         if (schema->fields[columns.indexes[i]].type == MR_JSONB) {
-            mr_load_error(load, node->place, 409, NULL,
+            mr_load_error(load, node->place, 409, "read it as text: `type: text`",
                           "column \"%s\" of the key is jsonb, which has no equality",
                           schema->fields[columns.indexes[i]].name);
             return false;
@@ -320,8 +337,8 @@ static bool test_record_key(mr_load *load, const mr_item *item, const mr_schema 
     if (columns == 1 && fits) {
         return true;
     }
-    mr_load_error(load, place, 409, NULL, "key_format %s needs one key column of type %s",
-                  words[common->key_format],
+    mr_load_error(load, place, 409, "key_format text or json takes any key",
+                  "key_format %s needs one key column of type %s", words[common->key_format],
                   common->key_format == MR_KEY_RAW ? "text or bytea" : "bigint");
     return false;
 }

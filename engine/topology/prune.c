@@ -11,6 +11,7 @@
 #include "engine/topology/topology_private.h"
 #include <string.h>
 
+static size_t slot_of(const mr_load *load, const mr_plan_node *node, uint32_t output);
 static void need_of_sink(const mr_plan_node *sink, bool *needed);
 static void need_of_step(const mr_plan_node *step, const bool *output_needed, bool *needed);
 static bool selects(const mr_plan_node *step, const char *name);
@@ -21,8 +22,8 @@ static bool drops_rows(const mr_plan_node *node);
 void mr_prune_columns(mr_load *load)
 {
     const uint32_t count = load->order_count;
-    /* needed[node][column] of the node's outputs, all of them together. */
-    bool *needed = mr_load_take(load, count + 1, MR_FIELDS_MAX);
+    /* needed[node][output][column] */
+    bool *needed = mr_load_take(load, count + 1, (size_t)MR_PLAN_OUTPUTS_MAX * MR_FIELDS_MAX);
 
     if (needed == NULL) {
         return;
@@ -30,7 +31,7 @@ void mr_prune_columns(mr_load *load)
     for (uint32_t i = count; i-- > 0;) {
         const mr_item *item = load->order[i];
         const mr_plan_node *node = item->node;
-        const bool *own = needed + (size_t)(node - load->nodes) * MR_FIELDS_MAX;
+        const bool *own = needed + slot_of(load, node, 0);
         if (item->kind == MR_ITEM_SOURCE) {
             set_needed(node, own);
             continue;
@@ -38,13 +39,18 @@ void mr_prune_columns(mr_load *load)
         if (item->kind == MR_ITEM_STEP && !item->is_used) {
             continue;
         }
-        bool *input = needed + (size_t)(item->input->node - load->nodes) * MR_FIELDS_MAX;
+        bool *input = needed + slot_of(load, item->input->node, item->input_output);
         if (item->kind == MR_ITEM_SINK) {
             need_of_sink(node, input);
         } else {
             need_of_step(node, own, input);
         }
     }
+}
+
+static size_t slot_of(const mr_load *load, const mr_plan_node *node, uint32_t output)
+{
+    return ((size_t)(node - load->nodes) * MR_PLAN_OUTPUTS_MAX + output) * MR_FIELDS_MAX;
 }
 
 void mr_prune_old_halves(mr_load *load)
@@ -115,8 +121,9 @@ static void need_of_step(const mr_plan_node *step, const bool *output_needed, bo
         if (is_fold && !is_errors) {
             continue;
         }
+        const bool *of_output = output_needed + (size_t)output * MR_FIELDS_MAX;
         for (uint32_t i = 0; i < schema->field_count; i++) {
-            if (!output_needed[i] || (!is_errors && selects(step, schema->fields[i].name))) {
+            if (!of_output[i] || (!is_errors && selects(step, schema->fields[i].name))) {
                 continue;
             }
             for (uint32_t k = 0; k < input->field_count; k++) {

@@ -68,8 +68,9 @@ void mr_routes_finish(mr_load *load)
     for (uint32_t i = 0; i < load->dlq_item_count; i++) {
         const mr_dlq_item *dlq = &load->dlq_items[i];
         if (!dlq->is_used && load->error_count == 0) { /* An error may have hidden its use. */
-            mr_load_warning(load, dlq->place, 203, NULL, "nothing goes to the dlq \"%s\"",
-                            dlq->name);
+            mr_load_warning(load, dlq->place, 203,
+                            "name it in an `on_error` or in `errors.default`, or take it out",
+                            "nothing goes to the dlq \"%s\"", dlq->name);
         }
     }
 }

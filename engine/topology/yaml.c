@@ -64,6 +64,7 @@ static void close_list(reader *r, mr_yaml *node, const level *from);
 static void test_duplicate(reader *r, const mr_yaml *map, const mr_yaml_pair *pair);
 static void locate_literal(reader *r, mr_yaml *node, const struct fy_mark *start);
 static void refuse(reader *r, mr_place place, uint16_t code, const char *text);
+static const char *syntax_hint(const char *text);
 static void report_syntax(reader *r);
 static mr_place place_of(const reader *r, const struct fy_mark *start, const struct fy_mark *end);
 
@@ -459,7 +460,7 @@ static void test_duplicate(reader *r, const mr_yaml *map, const mr_yaml_pair *pa
 {
     for (uint32_t i = 0; i < map->count; i++) {
         if (strcmp(map->pairs[i].key->text, pair->key->text) == 0) {
-            mr_load_error(r->load, pair->key->place, 103, NULL,
+            mr_load_error(r->load, pair->key->place, 103, "take one of them out",
                           "\"%s\" stands in this map already, in line %u", pair->key->text,
                           map->pairs[i].key->place.line);
             return;
@@ -483,13 +484,38 @@ static void close_list(reader *r, mr_yaml *node, const level *from)
 
 static void refuse(reader *r, mr_place place, uint16_t code, const char *text)
 {
+    static const struct {
+        uint16_t code;
+        const char *start, *hint;
+    } hints[] = {
+        {101, "a file holds one document", "give each topology a file of its own"},
+        {101, "tags are not", "take it out; a text that starts with ! stands in quotes"},
+        {111, "", "repeat the keys, or alias whole values (*name)"},
+        {112, "",
+         "`millrace explain M0112` lists the limits; split the topology, or use fewer aliases"},
+        {116, "", "mark the value further up by `&name`"},
+    };
     const char *hint = NULL;
 
-    if (code == 111) {
-        hint = "repeat the keys, or alias whole values (*name)";
+    for (size_t i = 0; i < MR_LENGTH(hints) && hint == NULL; i++) {
+        if (hints[i].code == code && strncmp(text, hints[i].start, strlen(hints[i].start)) == 0) {
+            hint = hints[i].hint;
+        }
     }
     mr_load_error(r->load, place, code, hint, "%s", text);
     r->failed = true;
+}
+
+/* What mends it; NULL: the text says all. */
+static const char *syntax_hint(const char *text)
+{
+    if (strstr(text, "comma in flow") != NULL) {
+        return mr_comma_hint();
+    }
+    if (strstr(text, "closing quote") != NULL) {
+        return "close the quote; a quote inside a text is written twice ('') or \\\"";
+    }
+    return strstr(text, "tab ") != NULL ? "indent by spaces" : NULL;
 }
 
 /* The first error that libfyaml collected; some of its texts are said in plainer words. */
@@ -516,9 +542,7 @@ static void report_syntax(reader *r)
             text = plain[i][1];
         }
     }
-    mr_load_error(r->load, place, 101,
-                  strstr(text, "comma in flow") != NULL ? mr_comma_hint() : NULL,
-                  "not valid YAML: %s", text);
+    mr_load_error(r->load, place, 101, syntax_hint(text), "not valid YAML: %s", text);
     r->failed = true;
 }
 

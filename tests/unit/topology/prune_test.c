@@ -8,6 +8,10 @@
     "sources:\n  a:\n    topic: in\n    format: json\n    key: [id]\n    event_time: at\n"  \
     "    schema: { id: text, n: bigint, m: bigint, at: timestamptz, z: text }\n"
 
+#define WITH_ERRORS                                                                       \
+    "steps:\n  s: { op: map, from: a, select: { id, x: z::bigint }, on_error: { output: " \
+    "true } }\n"
+
 /* The needed columns of source a as letters; meta columns as `.`. */
 static void expect_needed(const char *text, const char *wanted)
 {
@@ -49,6 +53,20 @@ static void test_needed_columns(void **state)
     expect_needed(HEAD "steps: { s: { op: map, from: a, select: { id } } }\n"
                        "sinks: { b: { from: s, topic: o, headers: { t: meta.topic } } }\n",
                   "ia.");
+    /* An error output: what is read of it, under the names of the step's input. */
+    expect_needed(HEAD WITH_ERRORS "sinks: { b: { from: s, topic: o }, e: { "
+                                   "from: s.errors, topic: p } }\n",
+                  "inmaz");
+    expect_needed(HEAD WITH_ERRORS "  t: { op: map, from: s.errors, "
+                                   "select: { id, m, error_code } }\n"
+                                   "sinks: { b: { from: s, topic: o "
+                                   "}, e: { from: t, topic: p } }\n",
+                  "imaz");
+    expect_needed(HEAD "steps:\n  s: { op: aggregate, from: a, select: { id, c: sum(n) }, "
+                       "on_error: { output: true } }\n"
+                       "  t: { op: map, from: s.errors, select: { id, z, error_code } }\n"
+                       "sinks: { b: { from: s, topic: o }, e: { from: t, topic: p } }\n",
+                  "inaz");
     /* A step that no sink reads needs nothing. */
     expect_needed(HEAD "steps:\n  s: { op: map, from: a, select: { id } }\n"
                        "  lost: { op: map, from: a, select: { z } }\n"
