@@ -130,7 +130,7 @@ static const mr_error_name names[] = {
      "belongs to the offsets is not here, and it cannot be guessed.\n",
      "E_STATE_BEHIND: /var/lib/millrace/orders/shard-0: epoch 48211 is not here",
      "Bring back the newest state directory. If it is lost, begin with empty state from the\n"
-     "committed offsets on: `run --adopt-offsets=reset-state`; or with another `app` from "
+     "committed offsets on: `run --adopt-offsets=reset-state`; or with another `app` from\n"
      "`start:`.\n"},
     {"E_STATE_DAMAGED", "a block of the state does not verify",
      "A checksum of stored data is wrong, or a stored value is impossible: bit rot, a\n"
@@ -148,9 +148,8 @@ static const mr_error_name names[] = {
      "another app, another partition set, another number of shards, or a copy that went its own\n"
      "way.\n",
      "E_STATE_FOREIGN: /var/lib/millrace/orders/shard-0.data: belongs to shard 1",
-     "Start with the directory, the `--partitions` and the `--shards` of the last run. If its "
-     "state\n"
-     "is lost, begin with empty state: `run --adopt-offsets=reset-state`.\n"},
+     "Start with the directory, the `--partitions` and the `--shards` of the last run. If\n"
+     "that state is lost, begin with empty state: `run --adopt-offsets=reset-state`.\n"},
     {"E_STATE_FORMAT", "the state was written by another release",
      "The files have a format version that this program does not read.\n",
      "E_STATE_FORMAT: .../shard-0.data: written in state format 3.0, this is 1.0",
