@@ -190,7 +190,9 @@ static void read_errors(mr_load *load)
 static void read_poison(mr_load *load, const mr_yaml *node)
 {
     static const mr_key_rule rules[] = {
-        {"after", NULL, 0}, {"stop", NULL, 0}, {"dlq", "a poison record stops the worker", 0}};
+        {"after", NULL, 0},
+        {"stop", NULL, 0},
+        {"dlq", "an epoch that fails again and again is not narrowed to its record", 0}};
     uint64_t after = 3;
     bool stop = true;
 

@@ -125,4 +125,23 @@ def test_bounded_ends_at_the_end_it_saw(t):
     assert len(documents.values(t, sink)) == 5000
 
 
+def test_ordinals_share_the_partitions(t):
+    """`--ordinal 0/2` reads and commits the even partitions, 1/2 the rest; together all, once."""
+    source, sink = t.topic("in"), t.topic("out")
+    t.kafka.produce(source, [(f"k{n}", f"v{n}") for n in range(400)])
+    text = documents.echo(t, source, sink)
+    text["sources"]["events"]["bounded"] = True
+    path = documents.write(t, text)
+    for ordinal in range(2):
+        worker = t.worker(path, "--shards", 1, "--ordinal", f"{ordinal}/2",
+                          "--state-dir", t.folder / f"state-{ordinal}")
+        worker.expect_exit(harness.EXIT_OK)
+        assert f"worker_set=o{ordinal}of2" in worker.stderr()
+        committed = documents.Watch(t, source).committed()
+        assert {p for p, offset in committed.items() if offset > 0} == \
+            set(range(0, 4, 2) if ordinal == 0 else range(4)), committed
+    scenario.judge(t, {"workload": "echo", "group": documents.app_of(t), "inputs": [source],
+                       "outputs": [sink], "partition": "murmur2"})
+
+
 harness.main(globals())
