@@ -3,12 +3,15 @@
  * the topics, the group. Each refusal names what to do. Thread: control.
  */
 #include "io/kafka/kafka_private.h"
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
     CALL_MS = 2000,
     CREATE_MS = 10000,
+    YOUNG_MS = 3000, /* A topic just made may be unknown to the broker that is asked. */
+    YOUNG_PAUSE_MS = 100,
     VERSION_MIN = 0x020002,
     VERSION_GOOD = 0x020400,  /* Before it: known faults of consumer and retries. */
     VERSION_WISHED = 0x020e02 /* 2.14.2 */
@@ -26,6 +29,8 @@ static mr_status check_version(bool allowed, mr_log *log, mr_diag *diag);
 static mr_status check_configuration(const mr_plan *plan, mr_log *log, mr_diag *diag);
 static mr_status check_brokers(preflight *p, mr_diag *diag);
 static mr_status read_topics(preflight *p, uint32_t *counts, mr_diag *diag);
+static mr_status await_topic(preflight *p, const mr_plan_topic *topic, uint32_t *count,
+                             mr_diag *diag);
 static mr_status read_topic(preflight *p, const char *name, uint32_t *count, mr_diag *diag);
 static mr_status create_topic(preflight *p, const mr_plan_topic *topic, mr_diag *diag);
 static rd_kafka_resp_err_t created(rd_kafka_event_t *event, char *words, size_t words_size);
@@ -156,7 +161,7 @@ static mr_status read_topics(preflight *p, uint32_t *counts, mr_diag *diag)
 {
     for (uint32_t i = 0; i < p->plan->topic_count; i++) {
         const mr_plan_topic *topic = &p->plan->topics[i];
-        mr_status status = read_topic(p, topic->name, &counts[i], diag);
+        mr_status status = await_topic(p, topic, &counts[i], diag);
         if (status != MR_OK) {
             return status;
         }
@@ -175,6 +180,21 @@ static mr_status read_topics(preflight *p, uint32_t *counts, mr_diag *diag)
         }
     }
     return MR_OK;
+}
+
+/* A topic that nobody is to create is asked for again for a while before it counts as missing. */
+static mr_status await_topic(preflight *p, const mr_plan_topic *topic, uint32_t *count,
+                             mr_diag *diag)
+{
+    const int32_t until_ms = remaining_ms(p) - YOUNG_MS;
+    mr_status status = read_topic(p, topic->name, count, diag);
+
+    while (status == MR_OK && *count == 0 && topic->create_partitions == 0 &&
+           remaining_ms(p) > until_ms && remaining_ms(p) > 0) {
+        (void)poll(NULL, 0, YOUNG_PAUSE_MS);
+        status = read_topic(p, topic->name, count, diag);
+    }
+    return status;
 }
 
 /* `count` 0: the topic does not exist. */
