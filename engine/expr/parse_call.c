@@ -168,6 +168,11 @@ bool mr_parse_cast(mr_builder *b, const PgQuery__TypeCast *pg, mr_node **slot)
     if (name->n_names == 0 || name->n_names > 2 || name->n_typmods > MODIFIERS_MAX) {
         return mr_compile_error(b->c, type_location, 304, "no such type");
     }
+    if (name->n_names == 2 && name->location < 0 &&
+        strcmp(mr_parse_string(name->names[1]), "int4") == 0) {
+        /* Not written: the grammar puts it into `substring(s for n)`. */
+        return mr_parse_push(b, pg->arg, slot);
+    }
     for (size_t i = 0; i < name->n_typmods; i++) {
         const PgQuery__Node *modifier = name->typmods[i];
         if (modifier->node_case != PG_QUERY__NODE__NODE_A_CONST ||
