@@ -11,7 +11,7 @@ void mr_run_cast_integer_double(mr_frame *frame, const mr_program_step *step)
     const int64_t *a = frame->registers[step->a].column.as.integers;
     double *out = frame->registers[step->dst].cells;
 
-    mr_frame_strict(frame, step, false);
+    mr_frame_strict(frame, step, 1);
     for (uint32_t i = 0; i < frame->row_count; i++) {
         out[i] = (double)a[i];
     }
@@ -24,8 +24,8 @@ void mr_run_cast_integer_numeric(mr_frame *frame, const mr_program_step *step)
     const mr_int128 factor = mr_decimal_power(step->scale);
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         if (!mr_decimal_multiply(a[row], factor, &out[row]) ||
             !mr_decimal_fits(out[row], step->precision)) {
@@ -40,8 +40,8 @@ void mr_run_cast_numeric_integer(mr_frame *frame, const mr_program_step *step)
     int64_t *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         mr_int128 whole = 0;
         if (!mr_decimal_rescale(a[row], step->scale_a, 0, &whole) || whole < INT64_MIN ||
@@ -59,8 +59,8 @@ void mr_run_cast_numeric_double(mr_frame *frame, const mr_program_step *step)
     double *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         out[row] = mr_decimal_to_double(a[row], step->scale_a);
     }
@@ -72,8 +72,8 @@ void mr_run_cast_numeric_numeric(mr_frame *frame, const mr_program_step *step)
     mr_int128 *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         if (!mr_decimal_rescale(a[row], step->scale_a, step->scale, &out[row]) ||
             !mr_decimal_fits(out[row], step->precision)) {
@@ -100,8 +100,8 @@ void mr_run_cast_double_integer(mr_frame *frame, const mr_program_step *step)
     int64_t *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         if (!mr_cast_double_to_integer(a[row], &out[row])) {
             mr_frame_fail_row(frame, row, MR_ROW_22003);
@@ -115,8 +115,8 @@ void mr_run_cast_double_numeric(mr_frame *frame, const mr_program_step *step)
     mr_int128 *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         if (!mr_decimal_from_double(a[row], step->scale, &out[row]) ||
             !mr_decimal_fits(out[row], step->precision)) {

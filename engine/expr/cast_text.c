@@ -67,8 +67,8 @@ void mr_run_cast_to_text(mr_frame *frame, const mr_program_step *step)
     const mr_type type = (mr_type)step->operation;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         char text[TEXT_ROOM];
         if (type == MR_JSONB) { /* Its cell is its text. */
@@ -251,8 +251,8 @@ static void parse_column(mr_frame *frame, const mr_program_step *step,
     void *cells = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         cell value = {.numeric = 0};
         const mr_row_error error = parse(step, trim(a[row]), &value);
@@ -293,8 +293,8 @@ void mr_run_cast_text_json(mr_frame *frame, const mr_program_step *step)
     mr_view *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         const uint64_t left = (uint64_t)(frame->scratch_end - frame->scratch_at);
         const uint32_t room = left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;

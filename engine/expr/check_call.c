@@ -2,6 +2,7 @@
  * check_call.c - which function a call means, the type of its result, and what can fail; see
  * check.c.
  */
+#include "engine/base/decimal.h"
 #include "engine/expr/expr_private.h"
 #include <millrace/plan.h>
 #include <string.h>
@@ -32,10 +33,37 @@ void mr_node_can_fail(mr_node *node, uint8_t classes, const char *what)
     node->fallible |= classes;
 }
 
+/* The constant number of digits of round and trunc: negative ones go to `operation`. */
+static bool take_digits(mr_compile *c, mr_node *node, mr_value_type *digits)
+{
+    const mr_node *given = node->kids[1];
+
+    if (given->kind != MR_NODE_CONST || given->value.is_null) {
+        return mr_compile_error(c, given->location, 304,
+                                "%s() takes a constant number of digits\nhint: the scale of its "
+                                "result stands in its type",
+                                node->name);
+    }
+    const int64_t count = given->value.as.integer;
+    if (count > MR_DECIMAL_DIGITS_MAX) {
+        return mr_compile_error(c, given->location, 304, "a numeric has at most %d digits",
+                                MR_DECIMAL_DIGITS_MAX);
+    }
+    /* Beyond twice the digits there are no more to round away. */
+    node->operation = count >= 0                           ? 0
+                      : count < -2 * MR_DECIMAL_DIGITS_MAX ? 2 * MR_DECIMAL_DIGITS_MAX
+                                                           : (uint8_t)-count;
+    *digits = (mr_value_type){MR_NUMERIC, MR_DECIMAL_DIGITS_MAX, (uint8_t)(count > 0 ? count : 0)};
+    node->kid_count = 1; /* It is part of the step. */
+    return true;
+}
+
 bool mr_check_call(mr_compile *c, mr_node *node)
 {
+    if (strcmp(node->name, "concat") == 0 || strcmp(node->name, "concat_ws") == 0) {
+        return mr_check_concat_call(c, node);
+    }
     const mr_function *f = find_function(node);
-
     if (f == NULL) {
         return no_function(c, node);
     }
@@ -45,7 +73,11 @@ bool mr_check_call(mr_compile *c, mr_node *node)
             return false;
         }
     }
-    const mr_value_type a = node->kids[0]->type, b = node->kids[node->kid_count - 1]->type;
+    const mr_value_type a = node->kids[0]->type;
+    mr_value_type b = node->kids[node->kid_count - 1]->type;
+    if (f->rule == MR_RULE_DIGITS && !take_digits(c, node, &b)) {
+        return false;
+    }
     if (f->rule == MR_RULE_FIXED) {
         node->type.type = f->result;
     } else if (f->rule == MR_RULE_SAME) {
@@ -63,9 +95,16 @@ bool mr_check_call(mr_compile *c, mr_node *node)
 
 static bool no_function(mr_compile *c, const mr_node *node)
 {
-    char a[MR_TYPE_TEXT_MAX], b[MR_TYPE_TEXT_MAX];
+    char a[MR_TYPE_TEXT_MAX], b[MR_TYPE_TEXT_MAX], d[MR_TYPE_TEXT_MAX];
     const bool symbol = strchr("+-*/%", node->name[0]) != NULL;
+    uint32_t count = 0;
+    const mr_function *functions = mr_functions(&count);
+    bool takes = false;
 
+    for (uint32_t i = 0; i < count; i++) {
+        takes = takes || (strcmp(functions[i].name, node->name) == 0 &&
+                          functions[i].argument_count == node->kid_count);
+    }
     if (symbol && node->kid_count == 2) {
         return mr_compile_error(c, node->location, 303,
                                 "no operator %s for %s and %s\nhint: write a cast, e.g. x::bigint",
@@ -76,38 +115,83 @@ static bool no_function(mr_compile *c, const mr_node *node)
         return mr_compile_error(c, node->location, 303, "no %s%s for %s", symbol ? "operator " : "",
                                 node->name, mr_value_type_text(node->kids[0]->type, a));
     }
-    return mr_compile_error(c, node->location, 303, "%s() does not take %u arguments", node->name,
-                            node->kid_count);
+    if (!takes) {
+        return mr_compile_error(c, node->location, 303, "%s() does not take %u arguments",
+                                node->name, node->kid_count);
+    }
+    return mr_compile_error(
+        c, node->location, 303, "no %s for %s, %s%s%s\nhint: write a cast, e.g. x::text",
+        node->name, mr_value_type_text(node->kids[0]->type, a),
+        mr_value_type_text(node->kids[1]->type, b), node->kid_count > 2 ? ", " : "",
+        node->kid_count > 2 ? mr_value_type_text(node->kids[2]->type, d) : "");
+}
+
+/* How a row's argument takes a type. */
+typedef enum fit { FIT_EXACT, FIT_CONVERTED, FIT_ANY_LITERAL } fit;
+
+/* Literals of no type are text; under FIT_ANY_LITERAL whatever is needed. */
+static bool fits(const mr_function *f, const mr_node *node, const mr_value_type *types, fit how)
+{
+    if (f->argument_count != node->kid_count || strcmp(f->name, node->name) != 0) {
+        return false;
+    }
+    for (uint32_t k = 0; k < node->kid_count; k++) {
+        const uint8_t wanted = f->arguments[k];
+        const bool is_literal = types[k].type == MR_TYPE_UNKNOWN;
+        const bool good = is_literal         ? how == FIT_ANY_LITERAL || wanted == MR_TEXT
+                          : how == FIT_EXACT ? types[k].type == wanted
+                                             : mr_type_converts(types[k], (mr_type)wanted);
+        if (!good) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const mr_function *find_by(const mr_node *node, const mr_value_type *types, fit how)
+{
+    uint32_t count = 0;
+    const mr_function *functions = mr_functions(&count), *found = NULL;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (!fits(&functions[i], node, types, how)) {
+            continue;
+        }
+        if (how != FIT_ANY_LITERAL) {
+            return &functions[i];
+        }
+        if (found != NULL) {
+            return NULL; /* There is no telling which. */
+        }
+        found = &functions[i];
+    }
+    return found;
 }
 
 static const mr_function *find_function(const mr_node *node)
 {
-    uint32_t count = 0;
-    const mr_function *functions = mr_functions(&count);
-    mr_value_type types[2] = {{.type = MR_TYPE_UNKNOWN}, {.type = MR_TYPE_UNKNOWN}};
+    mr_value_type types[MR_ARGUMENTS_MAX];
 
-    if (node->kid_count == 0 || node->kid_count > 2) {
+    if (node->kid_count == 0 || node->kid_count > MR_ARGUMENTS_MAX) {
         return NULL;
     }
     for (uint32_t i = 0; i < node->kid_count; i++) {
         types[i] = node->kids[i]->type;
     }
-    /* A quoted literal beside another type is of that type. */
-    if (node->kid_count == 2 && types[0].type == MR_TYPE_UNKNOWN) {
-        types[0] = types[1];
-    } else if (node->kid_count == 2 && types[1].type == MR_TYPE_UNKNOWN) {
-        types[1] = types[0];
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const mr_function *f = &functions[i];
-        bool fits = f->argument_count == node->kid_count && strcmp(f->name, node->name) == 0;
-        for (uint32_t k = 0; fits && k < node->kid_count; k++) {
-            /* Only text takes a lone quoted literal: for numbers there is no telling which. */
-            fits = types[k].type == MR_TYPE_UNKNOWN
-                       ? f->arguments[k] == MR_TEXT
-                       : mr_type_converts(types[k], (mr_type)f->arguments[k]);
+    /* A quoted literal beside another type is of that type, for an operator. */
+    if (node->kid_count == 2 && strchr("+-*/%", node->name[0]) != NULL) {
+        const mr_value_type both[] = {
+            types[0].type == MR_TYPE_UNKNOWN ? types[1] : types[0],
+            types[1].type == MR_TYPE_UNKNOWN ? types[0] : types[1],
+        };
+        const mr_function *same = find_by(node, both, FIT_CONVERTED);
+        if (same != NULL) {
+            return same;
         }
-        if (fits) {
+    }
+    for (fit how = FIT_EXACT; how <= FIT_ANY_LITERAL; how++) {
+        const mr_function *f = find_by(node, types, how);
+        if (f != NULL) {
             return f;
         }
     }
@@ -138,17 +222,34 @@ static bool never_zero(const mr_node *node)
                                             : other->value.as.integer == 0;
 }
 
+/* Whether a constant argument shows that the call has no error of class data. */
+static bool constant_excludes(const mr_node *node)
+{
+    const mr_function *f = node->function;
+    const mr_node *last = node->kids[node->kid_count - 1];
+    const bool is_integer =
+        last->kind == MR_NODE_CONST && !last->value.is_null && last->type.type == MR_BIGINT;
+
+    if (f->run == mr_run_substring_for) {
+        return is_integer && last->value.as.integer >= 0;
+    }
+    if (f->run == mr_run_split_part) {
+        return is_integer && last->value.as.integer != 0;
+    }
+    return strchr("/%md", f->name[0]) != NULL && node->kid_count == 2 && never_zero(last);
+}
+
 /* The classes of a call, less what its types and constants exclude. */
 static uint8_t call_fallible(const mr_node *node)
 {
     const mr_function *f = node->function;
     uint8_t classes = f->fallible;
 
-    if (f->rule == MR_RULE_ADD || f->rule == MR_RULE_MULTIPLY || f->rule == MR_RULE_DIVIDE) {
-        const uint32_t digits = f->rule == MR_RULE_DIVIDE ? 37u : 38u;
+    if (f->rule != MR_RULE_FIXED && f->rule != MR_RULE_SAME && f->rule != MR_RULE_MODULO) {
+        const uint32_t digits = f->rule == MR_RULE_DIVIDE || f->rule == MR_RULE_QUOTIENT ? 37 : 38;
         classes &= node->type.precision < digits ? (uint8_t)~MR_FALLIBLE_RANGE : 0xff;
     }
-    if ((classes & MR_FALLIBLE_DATA) != 0 && never_zero(node->kids[1])) {
+    if ((classes & MR_FALLIBLE_DATA) != 0 && constant_excludes(node)) {
         classes &= (uint8_t)~MR_FALLIBLE_DATA;
         /* The smallest bigint over -1 is the one quotient out of range. */
         const mr_node *divisor = node->kids[1];

@@ -425,7 +425,19 @@ static void emit_like(emitter *e, mr_node *node, mr_program_step *step)
     step->extra = escape;
 }
 
-/* A node of one or two arguments that is one step. */
+/* Whether the step makes a text of its own. */
+static bool writes_view(const mr_node *node)
+{
+    const uint16_t type = node->type.type;
+
+    if (type != MR_TEXT && type != MR_BYTEA && type != MR_JSONB) {
+        return false;
+    }
+    return node->kind == MR_NODE_CALL || node->kind == MR_NODE_CAST ||
+           node->kind == MR_NODE_CONCAT || (node->kind == MR_NODE_GET && node->operation != 0);
+}
+
+/* A node of one to three arguments that is one step. */
 static void finish_step(emitter *e, const level *at, mr_step_run run)
 {
     mr_node *node = at->node;
@@ -441,6 +453,10 @@ static void finish_step(emitter *e, const level *at, mr_step_run run)
     step->operation = node->operation;
     step->scale_a = a->type.scale;
     step->scale_b = b->type.scale;
+    step->writes = writes_view(node);
+    if (node->kid_count == MR_ARGUMENTS_MAX) {
+        step->c = node->kids[2]->reg;
+    }
     if (node->kind == MR_NODE_CALL) {
         emit_call(e, node, step);
     } else if (node->kind == MR_NODE_LIKE) {
@@ -459,8 +475,8 @@ static void finish_step(emitter *e, const level *at, mr_step_run run)
     }
     node->reg = dst;
     release(e, a);
-    if (!one) {
-        release(e, b);
+    for (uint32_t i = 1; !one && i < node->kid_count; i++) {
+        release(e, node->kids[i]);
     }
 }
 

@@ -155,15 +155,9 @@ uint32_t mr_eval_condition(const mr_eval *eval, const mr_batch *in, uint16_t *se
 /* Whether a step may need scratch. */
 static bool writes_text(const mr_expr *expr)
 {
-    static const mr_step_run writers[] = {mr_run_lower,        mr_run_upper,
-                                          mr_run_concat,       mr_run_get_text,
-                                          mr_run_cast_to_text, mr_run_cast_text_json};
-
     for (uint32_t s = 0; s < expr->step_count; s++) {
-        for (size_t i = 0; i < MR_LENGTH(writers); i++) {
-            if (expr->steps[s].run == writers[i]) {
-                return true;
-            }
+        if (expr->steps[s].writes) {
+            return true;
         }
     }
     return false;
@@ -312,38 +306,54 @@ uint8_t *mr_frame_room(mr_frame *frame, uint32_t row, uint64_t size_bytes)
     return NULL;
 }
 
-void mr_frame_live(const mr_frame *frame, const mr_program_step *step, bool two, uint64_t *live)
+/* The validity of the arguments together, of one word. */
+static uint64_t valid_word(const mr_frame *frame, const mr_program_step *step,
+                           uint32_t argument_count, uint32_t w)
 {
-    const uint64_t *a = frame->registers[step->a].column.valid;
-    const uint64_t *b = two ? frame->registers[step->b].column.valid : NULL;
+    const uint16_t registers[MR_ARGUMENTS_MAX] = {step->a, step->b, step->c};
+    uint64_t word = ~0ull;
 
+    MR_ASSERT(argument_count >= 1 && argument_count <= MR_ARGUMENTS_MAX);
+    for (uint32_t i = 0; i < argument_count; i++) {
+        const uint64_t *valid = frame->registers[registers[i]].column.valid;
+        word &= valid != NULL ? valid[w] : ~0ull;
+    }
+    return word;
+}
+
+void mr_frame_live(const mr_frame *frame, const mr_program_step *step, uint32_t argument_count,
+                   uint64_t *live)
+{
     for (uint32_t w = 0; w < frame->word_count; w++) {
-        live[w] = frame->masks[step->mask][w] & ~frame->failed[w] & (a != NULL ? a[w] : ~0ull) &
-                  (b != NULL ? b[w] : ~0ull);
+        live[w] = frame->masks[step->mask][w] & ~frame->failed[w] &
+                  valid_word(frame, step, argument_count, w);
     }
 }
 
-uint64_t *mr_frame_words(mr_frame *frame, const mr_program_step *step, bool two)
+uint64_t *mr_frame_words(mr_frame *frame, const mr_program_step *step, uint32_t argument_count)
 {
-    const uint64_t *a = frame->registers[step->a].column.valid;
-    const uint64_t *b = two ? frame->registers[step->b].column.valid : NULL;
     mr_register *dst = &frame->registers[step->dst];
 
     for (uint32_t w = 0; w < frame->word_count; w++) {
-        dst->words[w] = (a != NULL ? a[w] : ~0ull) & (b != NULL ? b[w] : ~0ull);
+        dst->words[w] = valid_word(frame, step, argument_count, w);
     }
     dst->column.valid = dst->words;
     return dst->words;
 }
 
-void mr_frame_strict(mr_frame *frame, const mr_program_step *step, bool two)
+void mr_frame_strict(mr_frame *frame, const mr_program_step *step, uint32_t argument_count)
 {
-    if (frame->registers[step->a].column.valid == NULL &&
-        (!two || frame->registers[step->b].column.valid == NULL)) {
-        frame->registers[step->dst].column.valid = NULL;
-        return;
+    const uint16_t registers[MR_ARGUMENTS_MAX] = {step->a, step->b, step->c};
+    bool nulls = false;
+
+    for (uint32_t i = 0; i < argument_count; i++) {
+        nulls = nulls || frame->registers[registers[i]].column.valid != NULL;
     }
-    (void)mr_frame_words(frame, step, two);
+    if (nulls) {
+        (void)mr_frame_words(frame, step, argument_count);
+    } else {
+        frame->registers[step->dst].column.valid = NULL;
+    }
 }
 
 void mr_frame_bits(const mr_frame *frame, const uint8_t *booleans, uint64_t *bits)

@@ -73,7 +73,7 @@ void mr_run_not(mr_frame *frame, const mr_program_step *step)
     for (uint32_t i = 0; i < frame->row_count; i++) {
         out[i] = (x[i] & 1) ^ 1;
     }
-    mr_frame_strict(frame, step, false);
+    mr_frame_strict(frame, step, 1);
 }
 
 /* One byte a row from one bit a row. */

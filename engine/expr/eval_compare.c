@@ -57,7 +57,7 @@ static void finish(mr_frame *frame, const mr_program_step *step)
     uint8_t *out = dst->cells;
 
     if (step->operation != MR_DISTINCT && step->operation != MR_NOT_DISTINCT) {
-        mr_frame_strict(frame, step, true);
+        mr_frame_strict(frame, step, 2);
         return;
     }
     dst->column.valid = NULL;
@@ -148,7 +148,7 @@ static void compare_numeric(mr_frame *frame, const mr_program_step *step)
     uint8_t *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_live(frame, step, true, live);
+    mr_frame_live(frame, step, 2, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         const int order = mr_compare_numeric(a[row], step->scale_a, b[row], step->scale_b);
         out[row] = truth[step->operation][order + 1];
@@ -164,7 +164,7 @@ static void compare_text(mr_frame *frame, const mr_program_step *step)
     uint64_t live[MR_BATCH_WORDS_MAX];
     const bool only_equal = truth[step->operation][0] == truth[step->operation][2];
 
-    mr_frame_live(frame, step, true, live);
+    mr_frame_live(frame, step, 2, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         const bool differ = only_equal && a[row].size_bytes != b[row].size_bytes;
         const int order = differ ? 1 : mr_compare_view(a[row], b[row]);

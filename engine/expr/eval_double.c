@@ -15,7 +15,7 @@ static void find_wrong(mr_frame *frame, const mr_program_step *step, judge error
     const double *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_live(frame, step, true, live);
+    mr_frame_live(frame, step, 2, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         const mr_row_error error = error_of(a[row], b[row], out[row]);
         if (error != MR_ROW_OK) {
@@ -55,7 +55,7 @@ void mr_run_add_double(mr_frame *frame, const mr_program_step *step)
     double *out = frame->registers[step->dst].cells;
     bool suspect = false;
 
-    mr_frame_strict(frame, step, true);
+    mr_frame_strict(frame, step, 2);
     for (uint32_t i = 0; i < frame->row_count; i++) {
         out[i] = a[i] + b[i];
         suspect |= isinf(out[i]) != 0;
@@ -72,7 +72,7 @@ void mr_run_subtract_double(mr_frame *frame, const mr_program_step *step)
     double *out = frame->registers[step->dst].cells;
     bool suspect = false;
 
-    mr_frame_strict(frame, step, true);
+    mr_frame_strict(frame, step, 2);
     for (uint32_t i = 0; i < frame->row_count; i++) {
         out[i] = a[i] - b[i];
         suspect |= isinf(out[i]) != 0;
@@ -89,7 +89,7 @@ void mr_run_multiply_double(mr_frame *frame, const mr_program_step *step)
     double *out = frame->registers[step->dst].cells;
     bool suspect = false;
 
-    mr_frame_strict(frame, step, true);
+    mr_frame_strict(frame, step, 2);
     for (uint32_t i = 0; i < frame->row_count; i++) {
         out[i] = a[i] * b[i];
         suspect |= isinf(out[i]) != 0 || out[i] == 0.0;
@@ -106,7 +106,7 @@ void mr_run_divide_double(mr_frame *frame, const mr_program_step *step)
     double *out = frame->registers[step->dst].cells;
     bool suspect = false;
 
-    mr_frame_strict(frame, step, true);
+    mr_frame_strict(frame, step, 2);
     for (uint32_t i = 0; i < frame->row_count; i++) {
         const bool is_zero = b[i] == 0.0;
         out[i] = a[i] / (is_zero ? 1.0 : b[i]);
@@ -122,7 +122,7 @@ void mr_run_negate_double(mr_frame *frame, const mr_program_step *step)
     const double *a = frame->registers[step->a].column.as.doubles;
     double *out = frame->registers[step->dst].cells;
 
-    mr_frame_strict(frame, step, false);
+    mr_frame_strict(frame, step, 1);
     for (uint32_t i = 0; i < frame->row_count; i++) {
         out[i] = -a[i];
     }
@@ -133,7 +133,7 @@ void mr_run_abs_double(mr_frame *frame, const mr_program_step *step)
     const double *a = frame->registers[step->a].column.as.doubles;
     double *out = frame->registers[step->dst].cells;
 
-    mr_frame_strict(frame, step, false);
+    mr_frame_strict(frame, step, 1);
     for (uint32_t i = 0; i < frame->row_count; i++) {
         out[i] = fabs(a[i]);
     }

@@ -11,9 +11,9 @@ typedef struct operands {
     uint32_t count;
 } operands;
 
-static operands begin(mr_frame *frame, const mr_program_step *step, bool two)
+static operands begin(mr_frame *frame, const mr_program_step *step, uint32_t argument_count)
 {
-    mr_frame_strict(frame, step, two);
+    mr_frame_strict(frame, step, argument_count);
     return (operands){.a = frame->registers[step->a].column.as.integers,
                       .b = frame->registers[step->b].column.as.integers,
                       .out = frame->registers[step->dst].cells,
@@ -21,14 +21,14 @@ static operands begin(mr_frame *frame, const mr_program_step *step, bool two)
 }
 
 /* The rows that act, among them those for which `wrong` says so, are in error. */
-static void find_wrong(mr_frame *frame, const mr_program_step *step, bool two, mr_row_error error,
-                       bool (*wrong)(int64_t a, int64_t b))
+static void find_wrong(mr_frame *frame, const mr_program_step *step, uint32_t argument_count,
+                       mr_row_error error, bool (*wrong)(int64_t a, int64_t b))
 {
     const int64_t *a = frame->registers[step->a].column.as.integers;
     const int64_t *b = frame->registers[step->b].column.as.integers;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_live(frame, step, two, live);
+    mr_frame_live(frame, step, argument_count, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         if (wrong(a[row], b[row])) {
             mr_frame_fail_row(frame, row, error);
@@ -73,7 +73,7 @@ static bool quotient_wrong(int64_t a, int64_t b)
 
 void mr_run_add_integer(mr_frame *frame, const mr_program_step *step)
 {
-    const operands o = begin(frame, step, true);
+    const operands o = begin(frame, step, 2);
     uint64_t overflow = 0;
 
     for (uint32_t i = 0; i < o.count; i++) {
@@ -82,13 +82,13 @@ void mr_run_add_integer(mr_frame *frame, const mr_program_step *step)
         o.out[i] = (int64_t)sum;
     }
     if ((overflow >> 63) != 0) {
-        find_wrong(frame, step, true, MR_ROW_22003, sum_wrong);
+        find_wrong(frame, step, 2, MR_ROW_22003, sum_wrong);
     }
 }
 
 void mr_run_subtract_integer(mr_frame *frame, const mr_program_step *step)
 {
-    const operands o = begin(frame, step, true);
+    const operands o = begin(frame, step, 2);
     uint64_t overflow = 0;
 
     for (uint32_t i = 0; i < o.count; i++) {
@@ -97,26 +97,26 @@ void mr_run_subtract_integer(mr_frame *frame, const mr_program_step *step)
         o.out[i] = (int64_t)difference;
     }
     if ((overflow >> 63) != 0) {
-        find_wrong(frame, step, true, MR_ROW_22003, difference_wrong);
+        find_wrong(frame, step, 2, MR_ROW_22003, difference_wrong);
     }
 }
 
 void mr_run_multiply_integer(mr_frame *frame, const mr_program_step *step)
 {
-    const operands o = begin(frame, step, true);
+    const operands o = begin(frame, step, 2);
     bool overflow = false;
 
     for (uint32_t i = 0; i < o.count; i++) {
         overflow |= __builtin_mul_overflow(o.a[i], o.b[i], &o.out[i]);
     }
     if (overflow) {
-        find_wrong(frame, step, true, MR_ROW_22003, product_wrong);
+        find_wrong(frame, step, 2, MR_ROW_22003, product_wrong);
     }
 }
 
 void mr_run_divide_integer(mr_frame *frame, const mr_program_step *step)
 {
-    const operands o = begin(frame, step, true);
+    const operands o = begin(frame, step, 2);
     bool zero = false, overflow = false;
 
     for (uint32_t i = 0; i < o.count; i++) {
@@ -126,16 +126,16 @@ void mr_run_divide_integer(mr_frame *frame, const mr_program_step *step)
         o.out[i] = o.a[i] / (is_zero || wraps ? 1 : o.b[i]);
     }
     if (zero) {
-        find_wrong(frame, step, true, MR_ROW_22012, divisor_zero);
+        find_wrong(frame, step, 2, MR_ROW_22012, divisor_zero);
     }
     if (overflow) {
-        find_wrong(frame, step, true, MR_ROW_22003, quotient_wrong);
+        find_wrong(frame, step, 2, MR_ROW_22003, quotient_wrong);
     }
 }
 
 void mr_run_modulo_integer(mr_frame *frame, const mr_program_step *step)
 {
-    const operands o = begin(frame, step, true);
+    const operands o = begin(frame, step, 2);
     bool zero = false;
 
     for (uint32_t i = 0; i < o.count; i++) {
@@ -145,13 +145,13 @@ void mr_run_modulo_integer(mr_frame *frame, const mr_program_step *step)
         o.out[i] = o.a[i] % (is_zero || o.b[i] == -1 ? 1 : o.b[i]);
     }
     if (zero) {
-        find_wrong(frame, step, true, MR_ROW_22012, divisor_zero);
+        find_wrong(frame, step, 2, MR_ROW_22012, divisor_zero);
     }
 }
 
 void mr_run_negate_integer(mr_frame *frame, const mr_program_step *step)
 {
-    const operands o = begin(frame, step, false);
+    const operands o = begin(frame, step, 1);
     bool overflow = false;
 
     for (uint32_t i = 0; i < o.count; i++) {
@@ -159,13 +159,13 @@ void mr_run_negate_integer(mr_frame *frame, const mr_program_step *step)
         o.out[i] = (int64_t)(0 - (uint64_t)o.a[i]);
     }
     if (overflow) {
-        find_wrong(frame, step, false, MR_ROW_22003, is_smallest);
+        find_wrong(frame, step, 1, MR_ROW_22003, is_smallest);
     }
 }
 
 void mr_run_abs_integer(mr_frame *frame, const mr_program_step *step)
 {
-    const operands o = begin(frame, step, false);
+    const operands o = begin(frame, step, 1);
     bool overflow = false;
 
     for (uint32_t i = 0; i < o.count; i++) {
@@ -173,7 +173,7 @@ void mr_run_abs_integer(mr_frame *frame, const mr_program_step *step)
         o.out[i] = o.a[i] < 0 ? (int64_t)(0 - (uint64_t)o.a[i]) : o.a[i];
     }
     if (overflow) {
-        find_wrong(frame, step, false, MR_ROW_22003, is_smallest);
+        find_wrong(frame, step, 1, MR_ROW_22003, is_smallest);
     }
 }
 
@@ -219,7 +219,7 @@ static inline uint64_t divide_magnitude(uint64_t n, uint64_t magic, uint32_t shi
 
 void mr_run_divide_fixed(mr_frame *frame, const mr_program_step *step)
 {
-    const operands o = begin(frame, step, false);
+    const operands o = begin(frame, step, 1);
     const divisor *d = step->extra;
     const uint64_t magic = d->magic, flip = d->negative ? ~0ull : 0;
     const uint32_t shift = d->shift;
@@ -234,7 +234,7 @@ void mr_run_divide_fixed(mr_frame *frame, const mr_program_step *step)
 
 void mr_run_modulo_fixed(mr_frame *frame, const mr_program_step *step)
 {
-    const operands o = begin(frame, step, false);
+    const operands o = begin(frame, step, 1);
     const divisor *d = step->extra;
     const uint64_t magic = d->magic, magnitude = d->magnitude;
     const uint32_t shift = d->shift;

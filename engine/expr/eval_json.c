@@ -172,10 +172,10 @@ static void get(mr_frame *frame, const mr_program_step *step, bool text)
 {
     const mr_view *a = frame->registers[step->a].column.as.views;
     mr_view *out = frame->registers[step->dst].cells;
-    uint64_t *words = mr_frame_words(frame, step, false);
+    uint64_t *words = mr_frame_words(frame, step, 1);
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_live(frame, step, false, live);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         mr_view value = find(step->extra, a[row]);
         const bool is_null = value.bytes == NULL || (text && value.bytes[0] == 'n');

@@ -131,8 +131,8 @@ void mr_run_like(mr_frame *frame, const mr_program_step *step)
     const uint32_t escape = *(const uint32_t *)step->extra;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, true);
-    mr_frame_live(frame, step, true, live);
+    mr_frame_strict(frame, step, 2);
+    mr_frame_live(frame, step, 2, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         const pattern p = make_pattern(b[row], escape);
         const verdict found = match(&p, a[row]);

@@ -51,7 +51,7 @@ void mr_run_mask_not_false(mr_frame *frame, const mr_program_step *step)
 
 void mr_run_mask_valid(mr_frame *frame, const mr_program_step *step)
 {
-    mr_frame_live(frame, step, false, frame->masks[step->dst]);
+    mr_frame_live(frame, step, 1, frame->masks[step->dst]);
 }
 
 void mr_run_mask_null(mr_frame *frame, const mr_program_step *step)

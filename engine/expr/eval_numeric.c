@@ -17,8 +17,8 @@ static void run_binary(mr_frame *frame, const mr_program_step *step, binary oper
     mr_int128 *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, true);
-    mr_frame_live(frame, step, true, live);
+    mr_frame_strict(frame, step, 2);
+    mr_frame_live(frame, step, 2, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         const mr_row_error error = operation(step, a[row], b[row], &out[row]);
         if (error != MR_ROW_OK) {
@@ -131,8 +131,8 @@ void mr_run_negate_numeric(mr_frame *frame, const mr_program_step *step)
     mr_int128 *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         out[row] = -a[row];
     }
@@ -144,8 +144,8 @@ void mr_run_abs_numeric(mr_frame *frame, const mr_program_step *step)
     mr_int128 *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         out[row] = a[row] < 0 ? -a[row] : a[row];
     }

@@ -37,8 +37,8 @@ static void map_case(mr_frame *frame, const mr_program_step *step, uint8_t first
     mr_view *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         const mr_view text = a[row];
         uint8_t *to = mr_frame_room(frame, row, (uint64_t)CASE_GROWTH * text.size_bytes);
@@ -73,8 +73,8 @@ void mr_run_length(mr_frame *frame, const mr_program_step *step)
     int64_t *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         out[row] = mr_utf8_length(a[row].bytes, a[row].size_bytes);
     }
@@ -86,8 +86,8 @@ void mr_run_octet_length(mr_frame *frame, const mr_program_step *step)
     int64_t *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, false);
-    mr_frame_live(frame, step, false, live);
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         out[row] = a[row].size_bytes;
     }
@@ -100,8 +100,8 @@ void mr_run_concat(mr_frame *frame, const mr_program_step *step)
     mr_view *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
-    mr_frame_strict(frame, step, true);
-    mr_frame_live(frame, step, true, live);
+    mr_frame_strict(frame, step, 2);
+    mr_frame_live(frame, step, 2, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         const mr_view x = a[row], y = b[row];
         const uint64_t size = (uint64_t)x.size_bytes + y.size_bytes;

@@ -94,7 +94,7 @@ typedef struct mr_fold_scratch mr_fold_scratch;
 
 /*
  * Compiles `select` of a grouping step: columns of `by` and expressions over aggregates count,
- * sum, min, max, avg (with `filter (where ...)` refused by name). Errors M0309 and M03xx.
+ * sum, min, max, avg, each with or without `filter (where ...)`. Errors M0309 and M03xx.
  * `fold`'s output schema: the items in order, key = the stream's key columns kept by their output
  * names (else unkeyed), mode upsert, identity = `by`, then hidden nothing.
  */

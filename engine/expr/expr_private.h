@@ -21,6 +21,7 @@ enum {
     MR_EXPR_WORK_BYTES_MAX = 32 << 20, /* Tree and working memory of one compilation. */
     /* A level of SQL becomes at most this many of ours (NOT, LET, AND, comparison, cast). */
     MR_EXPR_LEVELS_MAX = 6 * MR_EXPR_DEPTH_MAX,
+    MR_ARGUMENTS_MAX = 3,
     MR_NO_REGISTER = 0xffff
 };
 
@@ -96,13 +97,16 @@ typedef enum mr_result_rule {
     MR_RULE_ADD,
     MR_RULE_MULTIPLY,
     MR_RULE_DIVIDE,
-    MR_RULE_MODULO
+    MR_RULE_MODULO,
+    MR_RULE_QUOTIENT, /* div: scale 0 */
+    MR_RULE_WHOLE,    /* Of a numeric: scale 0, one digit more if it had another. */
+    MR_RULE_DIGITS    /* The same to a constant number of digits. */
 } mr_result_rule;
 
 typedef struct mr_function { /* One row a signature; functions.c. */
     const char *name;
     uint8_t argument_count;
-    uint8_t arguments[2]; /* mr_type */
+    uint8_t arguments[MR_ARGUMENTS_MAX]; /* mr_type */
     uint8_t rule, result;
     uint8_t fallible; /* MR_FALLIBLE_ bits; a constant argument may exclude them. */
     mr_step_run run;
@@ -202,6 +206,8 @@ bool mr_type_literal(const char *digits, mr_value *value, mr_value_type *type);
 bool mr_check(mr_compile *c);
 /* A call whose kids are typed. */
 bool mr_check_call(mr_compile *c, mr_node *node);
+/* concat() and concat_ws(), whose kids are typed: becomes a chain of pairs. */
+bool mr_check_concat_call(mr_compile *c, mr_node *node);
 /* Takes over from the kids what can be NULL and what can fail. */
 void mr_node_inherit(mr_node *node);
 /* The node itself can fail so. */
@@ -233,8 +239,9 @@ typedef struct mr_register_plan {
 
 struct mr_program_step {
     mr_step_run run;
-    uint16_t dst, a, b; /* Registers; mask steps: dst is a mask. */
-    uint16_t mask;      /* The rows it acts upon. */
+    uint16_t dst, a, b, c; /* Registers; mask steps: dst is a mask. */
+    uint16_t mask;         /* The rows it acts upon. */
+    bool writes;           /* May write to the scratch. */
     uint8_t operation;
     uint8_t scale_a, scale_b, scale, precision;
     const void *extra;
@@ -293,12 +300,13 @@ void mr_frame_fail(mr_frame *frame, const mr_program_step *step, const uint64_t 
 void mr_frame_fail_row(mr_frame *frame, uint32_t row, mr_row_error error);
 /* Room for a text result of `row`; NULL = full, and the row or the batch is marked. */
 uint8_t *mr_frame_room(mr_frame *frame, uint32_t row, uint64_t size_bytes);
-/* The rows a kernel must look at: mask, no error, neither argument null. */
-void mr_frame_live(const mr_frame *frame, const mr_program_step *step, bool two, uint64_t *live);
-/* Result validity of a strict function of one or two arguments. */
-void mr_frame_strict(mr_frame *frame, const mr_program_step *step, bool two);
+/* The rows a kernel must look at: mask, no error, none of the 1 to 3 arguments null. */
+void mr_frame_live(const mr_frame *frame, const mr_program_step *step, uint32_t argument_count,
+                   uint64_t *live);
+/* Result validity of a strict function of 1 to 3 arguments. */
+void mr_frame_strict(mr_frame *frame, const mr_program_step *step, uint32_t argument_count);
 /* The same where rows may become null beside: own words, filled as above. */
-uint64_t *mr_frame_words(mr_frame *frame, const mr_program_step *step, bool two);
+uint64_t *mr_frame_words(mr_frame *frame, const mr_program_step *step, uint32_t argument_count);
 /* One bit a row from one byte a row. */
 void mr_frame_bits(const mr_frame *frame, const uint8_t *booleans, uint64_t *bits);
 
@@ -379,6 +387,49 @@ void mr_run_upper(mr_frame *frame, const mr_program_step *step);
 void mr_run_length(mr_frame *frame, const mr_program_step *step);
 void mr_run_octet_length(mr_frame *frame, const mr_program_step *step);
 void mr_run_concat(mr_frame *frame, const mr_program_step *step);
+/* eval_string.c */
+void mr_run_substring_from(mr_frame *frame, const mr_program_step *step);
+void mr_run_substring_for(mr_frame *frame, const mr_program_step *step);
+void mr_run_left(mr_frame *frame, const mr_program_step *step);
+void mr_run_right(mr_frame *frame, const mr_program_step *step);
+void mr_run_position(mr_frame *frame, const mr_program_step *step);
+void mr_run_starts_with(mr_frame *frame, const mr_program_step *step);
+void mr_run_split_part(mr_frame *frame, const mr_program_step *step);
+void mr_run_trim_spaces(mr_frame *frame, const mr_program_step *step);
+void mr_run_trim_left_spaces(mr_frame *frame, const mr_program_step *step);
+void mr_run_trim_right_spaces(mr_frame *frame, const mr_program_step *step);
+void mr_run_trim(mr_frame *frame, const mr_program_step *step);
+void mr_run_trim_left(mr_frame *frame, const mr_program_step *step);
+void mr_run_trim_right(mr_frame *frame, const mr_program_step *step);
+void mr_run_ascii(mr_frame *frame, const mr_program_step *step);
+/* eval_build.c: texts that are no part of an argument. */
+void mr_run_replace(mr_frame *frame, const mr_program_step *step);
+void mr_run_pad_left(mr_frame *frame, const mr_program_step *step);
+void mr_run_pad_right(mr_frame *frame, const mr_program_step *step);
+void mr_run_pad_left_spaces(mr_frame *frame, const mr_program_step *step);
+void mr_run_pad_right_spaces(mr_frame *frame, const mr_program_step *step);
+void mr_run_reverse(mr_frame *frame, const mr_program_step *step);
+void mr_run_chr(mr_frame *frame, const mr_program_step *step);
+/* Parts of concat and concat_ws; check_concat.c. */
+void mr_run_boolean_letter(mr_frame *frame, const mr_program_step *step);
+void mr_run_append(mr_frame *frame, const mr_program_step *step);
+void mr_run_append_separated(mr_frame *frame, const mr_program_step *step);
+/* eval_round.c, eval_power.c */
+void mr_run_round_double(mr_frame *frame, const mr_program_step *step);
+void mr_run_ceil_double(mr_frame *frame, const mr_program_step *step);
+void mr_run_floor_double(mr_frame *frame, const mr_program_step *step);
+void mr_run_trunc_double(mr_frame *frame, const mr_program_step *step);
+void mr_run_sign_double(mr_frame *frame, const mr_program_step *step);
+void mr_run_round_numeric(mr_frame *frame, const mr_program_step *step);
+void mr_run_ceil_numeric(mr_frame *frame, const mr_program_step *step);
+void mr_run_floor_numeric(mr_frame *frame, const mr_program_step *step);
+void mr_run_trunc_numeric(mr_frame *frame, const mr_program_step *step);
+void mr_run_sign_numeric(mr_frame *frame, const mr_program_step *step);
+void mr_run_quotient_numeric(mr_frame *frame, const mr_program_step *step);
+void mr_run_power(mr_frame *frame, const mr_program_step *step);
+void mr_run_sqrt(mr_frame *frame, const mr_program_step *step);
+void mr_run_ln(mr_frame *frame, const mr_program_step *step);
+void mr_run_exp(mr_frame *frame, const mr_program_step *step);
 /* eval_like.c: `extra` points to the escape's code point (uint32_t; 0 = none). */
 void mr_run_like(mr_frame *frame, const mr_program_step *step);
 /* Whether no text can bring this pattern to its error (a lone escape at its end). */

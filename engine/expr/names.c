@@ -239,6 +239,9 @@ bool mr_function_known(mr_compile *c, int32_t location, const char *name)
     const mr_function *functions = mr_functions(&count);
     mr_nearest_word nearest = {0};
 
+    if (strcmp(name, "concat") == 0 || strcmp(name, "concat_ws") == 0) {
+        return true;
+    }
     for (uint32_t i = 0; i < count; i++) {
         if (strcmp(functions[i].name, name) == 0) {
             return true;

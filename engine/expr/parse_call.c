@@ -40,17 +40,17 @@ static bool parse_header(mr_builder *b, const PgQuery__FuncCall *pg, mr_node **s
 }
 
 /* What may stand inside the parentheses of a call beside its arguments. */
-static bool plain_call(mr_builder *b, const PgQuery__FuncCall *pg, const char *name)
+static bool plain_call(mr_builder *b, const PgQuery__FuncCall *pg, const char *name,
+                       bool is_aggregate)
 {
     const int32_t location = at(b, pg->location);
 
     if (pg->over != NULL) {
         return mr_compile_error(b->c, location, 305, "OVER is not part of the language");
     }
-    if (pg->agg_filter != NULL) {
-        return mr_compile_error(b->c, location, 306,
-                                "filter (where ...) is not part of this release\nhint: "
-                                "`sum(case when ... then x end)`");
+    if (pg->agg_filter != NULL && !is_aggregate) {
+        return mr_compile_error(b->c, location, 303,
+                                "filter (where ...) goes with an aggregate; %s() is none", name);
     }
     if (pg->agg_distinct) {
         return mr_compile_error(b->c, location, 306, "%s(distinct ...) is not part of this release",
@@ -72,6 +72,34 @@ static bool plain_call(mr_builder *b, const PgQuery__FuncCall *pg, const char *n
     return true;
 }
 
+/*
+ * `sum(x) filter (where c)` is `sum(case when c then x end)`: aggregates leave NULLs out, and x is
+ * not evaluated where c is not true. `count(*)` counts the rows where c is true.
+ */
+static bool parse_filter(mr_builder *b, const PgQuery__FuncCall *pg, mr_node *aggregate)
+{
+    mr_node *chosen = mr_node_new(b->c, MR_NODE_CASE, aggregate->location, 2);
+
+    if (chosen == NULL) {
+        return false;
+    }
+    aggregate->kids[0] = chosen;
+    if (!mr_parse_push(b, pg->agg_filter, &chosen->kids[0])) {
+        return false;
+    }
+    if (pg->n_args > 0) {
+        return mr_parse_push(b, pg->args[0], &chosen->kids[1]);
+    }
+    mr_node *counted = mr_node_new(b->c, MR_NODE_CONST, aggregate->location, 0);
+    if (counted == NULL) {
+        return false;
+    }
+    counted->type.type = MR_BOOLEAN;
+    counted->value.as.boolean = true;
+    chosen->kids[1] = counted;
+    return true;
+}
+
 static bool parse_aggregate(mr_builder *b, const PgQuery__FuncCall *pg, const char *name,
                             mr_aggregate aggregate, mr_node **slot)
 {
@@ -86,13 +114,15 @@ static bool parse_aggregate(mr_builder *b, const PgQuery__FuncCall *pg, const ch
     if (b->in_aggregate) {
         return mr_compile_error(b->c, location, 303, "%s() stands inside another aggregate", name);
     }
+    const bool has_filter = pg->agg_filter != NULL;
     if (aggregate == MR_COUNT && pg->agg_star) {
-        aggregate = MR_COUNT_ROWS;
+        aggregate = has_filter ? MR_COUNT : MR_COUNT_ROWS;
     } else if (pg->agg_star || pg->n_args != 1) {
         return mr_compile_error(b->c, location, 303, "%s() takes one argument%s", name,
                                 aggregate == MR_COUNT ? ", or count(*)" : "");
     }
-    mr_node *node = mr_node_new(b->c, MR_NODE_AGGREGATE, location, (uint32_t)pg->n_args);
+    const uint32_t kid_count = has_filter ? 1 : (uint32_t)pg->n_args;
+    mr_node *node = mr_node_new(b->c, MR_NODE_AGGREGATE, location, kid_count);
     *slot = node;
     if (node == NULL) {
         return false;
@@ -103,6 +133,9 @@ static bool parse_aggregate(mr_builder *b, const PgQuery__FuncCall *pg, const ch
         return mr_compile_no_memory(b->c);
     }
     b->in_aggregate = true;
+    if (has_filter) {
+        return parse_filter(b, pg, node);
+    }
     return pg->n_args == 0 || mr_parse_push(b, pg->args[0], &node->kids[0]);
 }
 
@@ -122,10 +155,11 @@ bool mr_parse_call(mr_builder *b, const PgQuery__FuncCall *pg, mr_node **slot)
     if (space != NULL && strcmp(space, "pg_catalog") != 0) {
         return mr_compile_error(b->c, location, 303, "no function %s.%s()", space, name);
     }
-    if (!plain_call(b, pg, name)) {
+    const bool is_aggregate = mr_aggregate_named(name, &aggregate);
+    if (!plain_call(b, pg, name, is_aggregate)) {
         return false;
     }
-    if (mr_aggregate_named(name, &aggregate)) {
+    if (is_aggregate) {
         return parse_aggregate(b, pg, name, aggregate, slot);
     }
     const bool is_try = strcmp(name, "try") == 0;
@@ -167,6 +201,11 @@ bool mr_parse_cast(mr_builder *b, const PgQuery__TypeCast *pg, mr_node **slot)
     }
     if (name->n_names == 0 || name->n_names > 2 || name->n_typmods > MODIFIERS_MAX) {
         return mr_compile_error(b->c, type_location, 304, "no such type");
+    }
+    if (name->n_names == 2 && name->location < 0 &&
+        strcmp(mr_parse_string(name->names[1]), "int4") == 0) {
+        /* Not written: the grammar puts it into `substring(s for n)`. */
+        return mr_parse_push(b, pg->arg, slot);
     }
     for (size_t i = 0; i < name->n_typmods; i++) {
         const PgQuery__Node *modifier = name->typmods[i];

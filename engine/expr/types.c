@@ -93,6 +93,15 @@ bool mr_type_numeric_result(mr_result_rule rule, mr_value_type a, mr_value_type 
     case MR_RULE_DIVIDE:
         *result = numeric(digits_a + b.scale, larger(scale, DIVISION_SCALE_MIN));
         return true;
+    case MR_RULE_QUOTIENT:
+        *result = numeric(digits_a + b.scale, 0);
+        return true;
+    case MR_RULE_WHOLE:
+        *result = numeric(digits_a + (a.scale > 0 ? 1 : 0), 0);
+        return true;
+    case MR_RULE_DIGITS: /* b.scale: the digits to keep. */
+        *result = numeric(digits_a + 1, b.scale);
+        return true;
     case MR_RULE_MULTIPLY: {
         const uint32_t both = (uint32_t)a.scale + b.scale;
         if (both > MR_DECIMAL_DIGITS_MAX) {

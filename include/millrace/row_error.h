@@ -29,6 +29,9 @@ enum {
     MR_ROW_22P02, /* Invalid text representation. */
     MR_ROW_22007, /* Invalid datetime format. */
     MR_ROW_22008, /* Datetime field overflow. */
+    MR_ROW_22011, /* Negative length of a substring. */
+    MR_ROW_2201E, /* Logarithm of a number that is not positive. */
+    MR_ROW_2201F, /* Power or root without a real result. */
     MR_ROW_22023, /* Invalid parameter value, jsonb of the wrong kind. */
     MR_ROW_22025, /* Invalid escape sequence of LIKE. */
     MR_ROW_54000, /* A program limit: a text, or all texts of a batch, too long. */

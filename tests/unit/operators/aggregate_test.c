@@ -82,6 +82,33 @@ static void results_on_commit(void **state)
     fake_destroy(f);
 }
 
+/* What a filter leaves out is not even evaluated: the division by zero is none. */
+static void filters(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, columns, 1);
+    static const char *const pairs[] = {"k",   "",
+                                        "n",   "count(*) filter (where v > 1)",
+                                        "q",   "sum(12 / v) filter (where v <> 0)",
+                                        "c",   "count(m) filter (where t like 'p%')",
+                                        "hi",  "max(t) filter (where v < 3)",
+                                        "all", "count(*)",
+                                        NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    char text[FAKE_TEXT_MAX];
+    uint32_t calls = 0;
+
+    (void)state;
+    start(f, schema, &spec);
+    feed(f, schema,
+         "a|1|1.50|0.5|pear\na|0|\\N|\\N|plum\na|3|1.00|1|zebra\na|\\N|1.00|1|pink\nb|0|1.00|1|x\n",
+         text);
+    assert_string_equal(text, "");
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "a|1|16|2|plum|4\nb|0|\\N|0|x|1\n");
+    fake_destroy(f);
+}
+
 static void event_time_is_the_greatest(void **state)
 {
     fake *f = fake_create();
@@ -450,7 +477,10 @@ static void refused(void **state)
         {"x", "sum(v, v)", 303},
         {"x", "sum(*)", 303},
         {"x", "sum(distinct v)", 306},
-        {"x", "sum(v) filter (where v > 1)", 306},
+        {"x", "sum(v) filter (where v)", 304},
+        {"x", "sum(v) filter (where sum(v) > 1)", 303},
+        {"x", "sum(distinct v) filter (where v > 1)", 306},
+        {"x", "abs(v) filter (where v > 1)", 303},
         {"x", "sum(v order by v)", 306},
         {"x", "last(v)", 306},
         {"x", "sum(v) over ()", 305},
@@ -524,6 +554,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_on_commit),
+        cmocka_unit_test(filters),
         cmocka_unit_test(event_time_is_the_greatest),
         cmocka_unit_test(halves_on_commit),
         cmocka_unit_test(every_row),

@@ -1,0 +1,308 @@
+/*
+ * eval_string.c - functions on text whose results are parts of an argument, or numbers: nothing is
+ * copied. Positions and lengths count code points. Kernels walk the rows that act.
+ */
+#define _GNU_SOURCE /* memmem */
+#include "engine/base/utf8.h"
+#include "engine/expr/expr_private.h"
+#include <string.h>
+
+typedef mr_row_error (*part_of)(mr_view text, int64_t from, int64_t size, mr_view *out);
+
+static uint32_t char_bytes(uint8_t lead)
+{
+    return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+/* The byte `count` code points behind byte `from`, at most the end. */
+static uint32_t skip(mr_view text, uint32_t from, int64_t count)
+{
+    uint32_t at = from;
+
+    for (int64_t i = 0; i < count && at < text.size_bytes; i++) {
+        at += char_bytes(text.bytes[at]);
+    }
+    return at;
+}
+
+static mr_view part(mr_view text, uint32_t from, uint32_t to)
+{
+    return (mr_view){text.bytes + from, to - from};
+}
+
+/* substring, left, right: two or three arguments. */
+static void run_part(mr_frame *frame, const mr_program_step *step, uint32_t argument_count,
+                     part_of part_of_text)
+{
+    const mr_view *a = frame->registers[step->a].column.as.views;
+    const int64_t *b = frame->registers[step->b].column.as.integers;
+    const int64_t *c = argument_count > 2 ? frame->registers[step->c].column.as.integers : NULL;
+    mr_view *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, argument_count);
+    mr_frame_live(frame, step, argument_count, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        const mr_row_error error =
+            part_of_text(a[row], b[row], c != NULL ? c[row] : INT64_MAX, &out[row]);
+        if (error != MR_ROW_OK) {
+            mr_frame_fail_row(frame, row, error);
+        }
+    }
+}
+
+/* Positions in front of the text count, so that ('abc', 0, 2) is 'a'. */
+static mr_row_error substring(mr_view text, int64_t from, int64_t size, mr_view *out)
+{
+    int64_t end = 0;
+
+    if (size < 0) {
+        return MR_ROW_22011;
+    }
+    if (__builtin_add_overflow(from, size, &end)) {
+        end = INT64_MAX;
+    }
+    const int64_t first = from < 1 ? 1 : from;
+    const uint32_t begin = end <= first ? 0 : skip(text, 0, first - 1);
+    *out = part(text, begin, end <= first ? 0 : skip(text, begin, end - first));
+    return MR_ROW_OK;
+}
+
+static mr_row_error left(mr_view text, int64_t count, int64_t unused, mr_view *out)
+{
+    (void)unused;
+    if (count < 0) {
+        count += mr_utf8_length(text.bytes, text.size_bytes);
+    }
+    *out = part(text, 0, skip(text, 0, count));
+    return MR_ROW_OK;
+}
+
+static mr_row_error right(mr_view text, int64_t count, int64_t unused, mr_view *out)
+{
+    (void)unused;
+    /* All but the first `-count`, or all but the first `length - count`. */
+    const int64_t length = mr_utf8_length(text.bytes, text.size_bytes);
+    const int64_t first = count == INT64_MIN ? length : count < 0 ? -count : length - count;
+    *out = part(text, skip(text, 0, first), text.size_bytes);
+    return MR_ROW_OK;
+}
+
+void mr_run_substring_from(mr_frame *frame, const mr_program_step *step)
+{
+    run_part(frame, step, 2, substring);
+}
+
+void mr_run_substring_for(mr_frame *frame, const mr_program_step *step)
+{
+    run_part(frame, step, 3, substring);
+}
+
+void mr_run_left(mr_frame *frame, const mr_program_step *step)
+{
+    run_part(frame, step, 2, left);
+}
+
+void mr_run_right(mr_frame *frame, const mr_program_step *step)
+{
+    run_part(frame, step, 2, right);
+}
+
+/* ---- Searching ---- */
+
+/* The first byte of `wanted` (not empty) in `text` at or behind `from`; UINT32_MAX = none. Valid
+ * UTF-8 is found at the borders of code points only. */
+static uint32_t find(mr_view text, uint32_t from, mr_view wanted)
+{
+    const uint8_t *at = from >= text.size_bytes ? NULL
+                                                : memmem(text.bytes + from, text.size_bytes - from,
+                                                         wanted.bytes, wanted.size_bytes);
+
+    return at == NULL ? UINT32_MAX : (uint32_t)(at - text.bytes);
+}
+
+void mr_run_position(mr_frame *frame, const mr_program_step *step)
+{
+    const mr_view *a = frame->registers[step->a].column.as.views;
+    const mr_view *b = frame->registers[step->b].column.as.views;
+    int64_t *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, 2);
+    mr_frame_live(frame, step, 2, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        const uint32_t at = b[row].size_bytes == 0 ? 0 : find(a[row], 0, b[row]);
+        out[row] = at == UINT32_MAX ? 0 : (int64_t)mr_utf8_length(a[row].bytes, at) + 1;
+    }
+}
+
+void mr_run_starts_with(mr_frame *frame, const mr_program_step *step)
+{
+    const mr_view *a = frame->registers[step->a].column.as.views;
+    const mr_view *b = frame->registers[step->b].column.as.views;
+    uint8_t *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, 2);
+    mr_frame_live(frame, step, 2, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        const uint32_t size = b[row].size_bytes;
+        out[row] = size == 0 ||
+                   (size <= a[row].size_bytes && memcmp(a[row].bytes, b[row].bytes, size) == 0);
+    }
+}
+
+/* Field `wanted` from the front, from 1; empty when there are fewer. */
+static mr_view field_of(mr_view text, mr_view delimiter, int64_t wanted)
+{
+    uint32_t from = 0;
+
+    for (int64_t i = 1;; i++) { /* Ends: each round passes a delimiter, or is the last. */
+        const uint32_t to = find(text, from, delimiter);
+        if (i == wanted) {
+            return part(text, from, to == UINT32_MAX ? text.size_bytes : to);
+        }
+        if (to == UINT32_MAX) {
+            return part(text, 0, 0);
+        }
+        from = to + delimiter.size_bytes;
+    }
+}
+
+static mr_view split(mr_view text, mr_view delimiter, int64_t wanted)
+{
+    int64_t fields = 1;
+
+    if (text.size_bytes == 0) {
+        return text;
+    }
+    if (delimiter.size_bytes == 0) {
+        return wanted == 1 || wanted == -1 ? text : part(text, 0, 0);
+    }
+    if (wanted < 0) {
+        for (uint32_t at = find(text, 0, delimiter); at != UINT32_MAX;
+             at = find(text, at + delimiter.size_bytes, delimiter)) {
+            fields++;
+        }
+        wanted = wanted < -fields ? 0 : wanted + fields + 1;
+        if (wanted == 0) {
+            return part(text, 0, 0);
+        }
+    }
+    return field_of(text, delimiter, wanted);
+}
+
+void mr_run_split_part(mr_frame *frame, const mr_program_step *step)
+{
+    const mr_view *a = frame->registers[step->a].column.as.views;
+    const mr_view *b = frame->registers[step->b].column.as.views;
+    const int64_t *c = frame->registers[step->c].column.as.integers;
+    mr_view *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, 3);
+    mr_frame_live(frame, step, 3, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        if (c[row] == 0) {
+            mr_frame_fail_row(frame, row, MR_ROW_22023);
+        } else {
+            out[row] = split(a[row], b[row], c[row]);
+        }
+    }
+}
+
+/* ---- Trimming ---- */
+
+static bool in_set(mr_view set, const uint8_t *character, uint32_t size_bytes)
+{
+    for (uint32_t at = 0; at < set.size_bytes; at += char_bytes(set.bytes[at])) {
+        if (char_bytes(set.bytes[at]) == size_bytes &&
+            memcmp(set.bytes + at, character, size_bytes) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static mr_view trim(mr_view text, mr_view set, bool at_left, bool at_right)
+{
+    uint32_t from = 0, to = text.size_bytes;
+
+    while (at_left && from < to && in_set(set, text.bytes + from, char_bytes(text.bytes[from]))) {
+        from += char_bytes(text.bytes[from]);
+    }
+    while (at_right && from < to) {
+        uint32_t last = to - 1;
+        while (last > from && (text.bytes[last] & 0xc0) == 0x80) {
+            last--;
+        }
+        if (!in_set(set, text.bytes + last, to - last)) {
+            break;
+        }
+        to = last;
+    }
+    return part(text, from, to);
+}
+
+static void run_trim(mr_frame *frame, const mr_program_step *step, uint32_t argument_count,
+                     bool at_left, bool at_right)
+{
+    const mr_view space = {(const uint8_t *)" ", 1};
+    const mr_view *a = frame->registers[step->a].column.as.views;
+    const mr_view *b = frame->registers[step->b].column.as.views;
+    mr_view *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, argument_count);
+    mr_frame_live(frame, step, argument_count, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        out[row] = trim(a[row], argument_count == 1 ? space : b[row], at_left, at_right);
+    }
+}
+
+void mr_run_trim_spaces(mr_frame *frame, const mr_program_step *step)
+{
+    run_trim(frame, step, 1, true, true);
+}
+
+void mr_run_trim_left_spaces(mr_frame *frame, const mr_program_step *step)
+{
+    run_trim(frame, step, 1, true, false);
+}
+
+void mr_run_trim_right_spaces(mr_frame *frame, const mr_program_step *step)
+{
+    run_trim(frame, step, 1, false, true);
+}
+
+void mr_run_trim(mr_frame *frame, const mr_program_step *step)
+{
+    run_trim(frame, step, 2, true, true);
+}
+
+void mr_run_trim_left(mr_frame *frame, const mr_program_step *step)
+{
+    run_trim(frame, step, 2, true, false);
+}
+
+void mr_run_trim_right(mr_frame *frame, const mr_program_step *step)
+{
+    run_trim(frame, step, 2, false, true);
+}
+
+void mr_run_ascii(mr_frame *frame, const mr_program_step *step)
+{
+    const mr_view *a = frame->registers[step->a].column.as.views;
+    int64_t *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        uint32_t code_point = 0;
+        if (a[row].size_bytes > 0) {
+            (void)mr_utf8_decode(a[row].bytes, &code_point);
+        }
+        out[row] = code_point;
+    }
+}
