@@ -193,6 +193,8 @@ static mr_status take_answer(mr_shard *shard, mr_input *input, const mr_offset *
         log_answer(shard, offset, "reset-state", to);
     } else if (point->verdict == MR_VERDICT_FOLLOWED) {
         log_answer(shard, offset, "accept-regression", to);
+    } else if (offset->offset >= 0 && point->epoch == 0) { /* Not ours, and no state to judge. */
+        log_answer(shard, offset, "adopt-offsets", to);
     }
     input->applied = input->committed = to;
     return MR_OK;

@@ -89,6 +89,18 @@ def test_offsets_set_by_hand_are_taken(t):
     assert counts(t, sink) == [1, 2, 3, 4, 5, 1, 2], "from the offset that was set, on empty state"
 
 
+def test_a_stateless_plan_takes_offsets_set_by_hand(t):
+    source, sink = t.topic("in"), t.topic("out")
+    path = documents.write(t, documents.echo(t, source, sink, bounded=True))
+    t.kafka.produce(source, [("a", f"{n}") for n in range(9)])
+    place = next(p for p, (_, end) in t.kafka.ends(source).items() if end == 9)
+    t.kafka.commit(documents.app_of(t), source, place, 7)
+    refused(documents.worker(t, path), "E_OFFSETS_FOREIGN", f"{source}-{place}@7")
+    worker = run(t, path, "--adopt-offsets=keep-state")
+    assert "answer=adopt-offsets" in worker.stderr() and "committed=7" in worker.stderr()
+    assert documents.values(t, sink) == [b"7", b"8"]
+
+
 def test_an_offset_beyond_the_end_goes_on_where_told(t):
     source, sink = t.topic("in"), t.topic("out")
     path = documents.write(t, documents.echo(t, source, sink, bounded=True))
