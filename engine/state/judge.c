@@ -107,6 +107,12 @@ static mr_verdict judge_one(const mr_state *state, const mr_judgement *judgement
         return MR_VERDICT_DISAGREE;
     }
     const uint32_t count = found->history == NULL ? 0 : found->history->moment_count;
+    if (found->same_epoch == UINT32_MAX && count > 0 &&
+        point->epoch < state->volume.super.base_to &&
+        mr_history_at(found->history, 0)->point.epoch > point->epoch &&
+        mr_history_at(found->history, 0)->point.lineage == point->lineage) {
+        return MR_VERDICT_TOO_OLD;
+    }
     for (uint32_t i = 0; i < count; i++) {
         const mr_task_point *stored = &mr_history_at(found->history, i)->point;
         if (stored->epoch > point->epoch && stored->epoch <= decided &&
@@ -217,6 +223,7 @@ static const char *name_of(mr_verdict verdict)
         [MR_VERDICT_REGRESSION] = "E_OFFSET_REGRESSION",
         [MR_VERDICT_OFFSETS_MISSING] = "E_OFFSETS_MISSING",
         [MR_VERDICT_DISAGREE] = "E_RECORD_DISAGREE",
+        [MR_VERDICT_TOO_OLD] = "E_STATE_TOO_OLD",
     };
 
     MR_ASSERT((size_t)verdict < MR_LENGTH(names));
@@ -238,6 +245,9 @@ static const char *remedy_of(mr_verdict verdict)
         return "the committed offsets are gone; restore them, or use another app name or directory";
     case MR_VERDICT_DISAGREE:
         return "the committed offsets are not those of this epoch; restore them";
+    case MR_VERDICT_TOO_OLD:
+        return "the committed offsets went back to before the base, where the state cannot "
+               "follow; restore them";
     case MR_VERDICT_NORMAL:
     case MR_VERDICT_GENESIS:
         break;

@@ -29,6 +29,7 @@ static mr_status visit(mr_state *state, void *context, const mr_delta_view *delt
 static bool load(void *context, const mr_section *section, mr_view key, mr_view value,
                  bool is_tombstone);
 static bool load_waiting(replay *replaying);
+static bool load_base(void *context, const mr_base_table *table, mr_view key, mr_view value);
 static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t incarnation);
 static uint64_t number_after(const mr_state *state, const mr_judgement *judgement);
 static mr_status judge_unwritten(const mr_state *state, mr_judgement *judgement, mr_diag *diag);
@@ -48,6 +49,7 @@ mr_status mr_state_roll(mr_state *state, uint64_t incarnation, mr_task_point *po
     state->is_rolled = false;
     if (mr_state_is_durable(state)) {
         mr_wal_settle(state);
+        mr_base_cancel(state);
         status = roll_durable(state, &judgement, diag);
     } else {
         status = judge_unwritten(state, &judgement, diag);
@@ -70,7 +72,11 @@ mr_status mr_state_replay(mr_state *state, uint64_t epoch, mr_diag *diag)
     if (!mr_state_empty(state)) {
         return mr_state_full(state, diag);
     }
-    mr_status status = mr_scan_chain(state, visit, &context, &end, diag);
+    mr_status status = mr_base_walk(state, load_base, &context, diag);
+    if (status != MR_OK) {
+        return status;
+    }
+    status = mr_scan_chain(state, visit, &context, &end, diag);
     if (status == MR_OK && end.epoch < epoch) {
         status =
             mr_diag_set(diag, MR_ERR_CORRUPT, 0,
@@ -88,7 +94,11 @@ static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag 
     bool from_disk = state->log_doubtful || !state->memory_intact;
     mr_status status = MR_OK;
 
-    if (state->log_doubtful || !state->is_scanned) {
+    if (state->volume.is_doubtful) {
+        from_disk = state->log_doubtful = true;
+        status = mr_volume_reload(state, diag);
+    }
+    if (status == MR_OK && (state->log_doubtful || !state->is_scanned)) {
         status = mr_log_read(state, diag);
     }
     if (status == MR_OK) {
@@ -101,8 +111,18 @@ static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag 
             status = judge(state, judgement, diag);
         }
     }
+    if (status == MR_OK && judgement->epoch < state->volume.super.base_to) {
+        /* Every task stands where the base has it: what lies between touched none of them. */
+        judgement->epoch = state->volume.super.base_to;
+    }
     if (status == MR_OK) {
         status = mr_state_prepare_memory(state, diag);
+    }
+    if (status == MR_OK) {
+        status = mr_state_keep_tables(state, diag);
+    }
+    if (status == MR_OK) {
+        status = mr_base_prepare(state, diag);
     }
     if (status == MR_OK && !state->is_tail_safe) {
         status = mr_wal_rewrite_last(state, diag);
@@ -110,7 +130,7 @@ static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag 
     if (status != MR_OK) {
         return status;
     }
-    if (from_disk || judgement->epoch < state->acked) {
+    if (from_disk || !state->memory_intact || judgement->epoch < state->acked) {
         return mr_state_replay(state, judgement->epoch, diag);
     }
     undo_to(state, judgement->epoch);
@@ -127,7 +147,8 @@ static mr_status judge(mr_state *state, mr_judgement *judgement, mr_diag *diag)
         mr_diag ignored;
         uint64_t epoch = 0;
         uint64_t position = 0;
-        if (mr_scan_beyond(state, &epoch, &position, &ignored) == MR_OK && epoch != 0) {
+        if (mr_scan_beyond(state, &epoch, &position, &ignored) == MR_OK &&
+            (epoch != 0 || state->volume.lost_parts > 0)) {
             status = mr_judge(state, judgement, true, diag);
         }
     }
@@ -197,6 +218,17 @@ static bool load(void *context, const mr_section *section, mr_view key, mr_view 
     return replaying->image_count < IMAGES_MAX || load_waiting(replaying);
 }
 
+static bool load_base(void *context, const mr_base_table *table, mr_view key, mr_view value)
+{
+    const replay *replaying = context;
+    const mr_state *state = replaying->state;
+    mr_table *to = mr_state_find_table(state, table->task, table->table);
+    const mr_image image = {
+        .key = key, .value = value, .hash = mr_hash64(key.bytes, key.size_bytes, state->hash_seed)};
+
+    return to == NULL || mr_table_load(to, &image);
+}
+
 /* Many at a time, so that their cache misses overlap. */
 static bool load_waiting(replay *replaying)
 {
@@ -224,6 +256,7 @@ static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t i
     const uint64_t number = number_after(state, judgement);
 
     mr_log_cut(&state->log, judgement->epoch);
+    mr_base_rolled(state, judgement->epoch);
     for (uint32_t i = 0; i < judgement->point_count; i++) {
         mr_task_point *point = &judgement->points[i];
         const uint32_t index = mr_state_task_index(state, point->task);
