@@ -5,7 +5,7 @@
 #include "engine/base/assert.h"
 #include "tests/unit/state/rig.h"
 
-enum { LIVES = 8, SEEDS = 400, TURNS_MAX = 20000, HORIZON = 8 };
+enum { LIVES = 8, SEEDS = 240, TURNS_MAX = 20000, HORIZON = 8 };
 
 static uint64_t bases;    /* Installed in all lives. */
 static uint64_t outcomes; /* Openings after a crash, each compared with the oracle. */
@@ -267,11 +267,89 @@ static void test_random_lives_with_bases(void **state)
     assert_true(bases > count);
 }
 
+/* A store of many epochs with a base in the middle, closed. */
+static rig *with_base(mr_sim_disk *disk, const rig_past **committed)
+{
+    rig *r = create(disk, 9);
+    mr_state_stats stats = {.base_count = 0};
+
+    r->options.wal_bytes_max = 256 << 10;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    decide(r, rig_commit(r), committed);
+    for (uint32_t i = 0; i < 200 && stats.base_count < 2; i++) {
+        assert_true(heed(r, committed));
+        rig_work(r, 10);
+        decide(r, rig_commit(r), committed);
+        rig_turn(r);
+        mr_state_read_stats(r->state, &stats);
+    }
+    assert_true(stats.base_count >= 2);
+    rig_close(r);
+    return r;
+}
+
+/* One bit turned anywhere: the right answer or a refusal by name, never a wrong answer. */
+static void test_a_flipped_bit_is_never_believed(void **state)
+{
+    static const char *const paths[] = {"dir/shard-0.wal", "dir/shard-0.data"};
+    mr_sim_disk *disk = mr_sim_disk_create(3);
+    const rig_past *committed = NULL;
+    rig *r = with_base(disk, &committed);
+    uint32_t refused[2] = {0};
+
+    (void)state;
+    for (size_t p = 0; p < MR_LENGTH(paths); p++) {
+        uint64_t size = 0;
+        assert_non_null(mr_sim_disk_file(disk, paths[p], &size));
+        for (uint64_t at = 0; at < size; at += 211) {
+            mr_sim_disk *copy = mr_sim_disk_clone(disk, at);
+            mr_sim_disk_file(copy, paths[p], &size)[at] ^= (uint8_t)(1u << (at % 8));
+            rig *again = create(copy, 1);
+            again->options = r->options;
+            mr_status status = rig_open(again);
+            if (status == MR_OK) {
+                status = rig_roll(again, committed);
+            }
+            if (status == MR_OK) {
+                rig_check(again, &committed->model);
+            } else {
+                refused[p]++;
+                assert_non_null(strstr(again->diag.text, "E_STATE_"));
+            }
+            rig_free(again);
+            mr_sim_disk_destroy(copy);
+            outcomes++;
+        }
+    }
+    assert_true(refused[0] > 20 && refused[1] > 20);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* A record in Kafka that is older than the base is refused by its own name. */
+static void test_a_point_before_the_base_is_too_old(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(3);
+    const rig_past *committed = NULL;
+    rig *r = with_base(disk, &committed);
+    const rig_past first = r->pasts[1];
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &first), MR_ERR_REFUSED);
+    assert_non_null(strstr(r->diag.text, "E_STATE_TOO_OLD"));
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_small_log_never_ends),
         cmocka_unit_test(test_random_lives_with_bases),
+        cmocka_unit_test(test_a_flipped_bit_is_never_believed),
+        cmocka_unit_test(test_a_point_before_the_base_is_too_old),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
