@@ -333,6 +333,52 @@ static void test_a_flipped_bit_is_never_believed(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* Each call to the disk in a restart, a base, its install and the reuse of parts is the last. */
+static void test_death_at_every_call_of_a_base(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(4);
+    const rig_past *built = NULL;
+    rig *r = with_base(disk, &built);
+    bool reached_the_end = false;
+
+    (void)state;
+    for (uint64_t at = 1; !reached_the_end; at++) {
+        assert_true(at < 3000);
+        mr_sim_disk *copy = mr_sim_disk_clone(disk, at);
+        rig *again = create(copy, 1);
+        const uint64_t calls = mr_sim_disk_call_count(copy);
+        memcpy(again, r, sizeof(*again));
+        again->disk = copy;
+        const rig_past *committed = &again->pasts[built - r->pasts];
+        mr_state_stats stats = {.base_count = 0};
+        mr_sim_disk_die_at(copy, calls + at);
+        bool alive = rig_open(again) == MR_OK && rig_roll(again, committed) == MR_OK;
+        for (uint32_t i = 0; alive && stats.base_count == 0; i++) {
+            assert_true(i < 100);
+            alive = heed(again, &committed);
+            if (alive) {
+                rig_work(again, 10);
+                const rig_past *past = rig_seal(again);
+                alive = rig_prepare(again, past) == MR_STEP_NEXT;
+                if (alive) {
+                    mr_state_acknowledge(again->state, past->epoch);
+                    decide(again, past, &committed);
+                    mr_state_read_stats(again->state, &stats);
+                }
+            }
+        }
+        reached_the_end = alive;
+        rig_close(again);
+        mr_sim_disk_crash(copy, NULL);
+        check_disk(copy, again, committed);
+        read_all(copy, again, committed);
+        rig_free(again);
+        mr_sim_disk_destroy(copy);
+    }
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 /* A record in Kafka that is older than the base is refused by its own name. */
 static void test_a_point_before_the_base_is_too_old(void **state)
 {
@@ -355,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_a_small_log_never_ends),
         cmocka_unit_test(test_random_lives_with_bases),
         cmocka_unit_test(test_a_flipped_bit_is_never_believed),
+        cmocka_unit_test(test_death_at_every_call_of_a_base),
         cmocka_unit_test(test_a_point_before_the_base_is_too_old),
     };
 
