@@ -160,13 +160,14 @@ static mr_status act_inspect(mr_state *state, const request *asked, mr_diag *dia
                                 : "shard %u  format %u.%u  superblock %" PRIu64 "  store ",
                  summary.shard, summary.major, summary.minor, summary.superblock);
     print_hex((mr_view){.bytes = summary.store, .size_bytes = sizeof(summary.store)});
-    (void)printf(asked->is_json ? "\",\"part_bytes\":%u,\"wal_bytes\":%" PRIu64
-                                  ",\"wal_file_bytes\":%" PRIu64 ",\"deltas\":%" PRIu64
-                                  ",\"epoch\":%" PRIu64 ",\"acked\":%" PRIu64 "}\n"
-                                : "  part %u B  log %" PRIu64 " of %" PRIu64 " B  deltas %" PRIu64
-                                  "  epoch %" PRIu64 "  acked %" PRIu64 "\n",
+    (void)printf(asked->is_json
+                     ? "\",\"part_bytes\":%u,\"wal_bytes\":%" PRIu64 ",\"wal_file_bytes\":%" PRIu64
+                       ",\"deltas\":%" PRIu64 ",\"epoch\":%" PRIu64 ",\"acked\":%" PRIu64
+                       ",\"base\":%" PRIu64 ",\"base_bytes\":%" PRIu64 "}\n"
+                     : "  part %u B  log %" PRIu64 " of %" PRIu64 " B  deltas %" PRIu64
+                       "  epoch %" PRIu64 "  acked %" PRIu64 "  base %" PRIu64 " (%" PRIu64 " B)\n",
                  summary.part_bytes, summary.wal_bytes, summary.wal_file_bytes, summary.delta_count,
-                 summary.epoch, summary.acked);
+                 summary.epoch, summary.acked, summary.base_epoch, summary.base_bytes);
     return mr_state_walk_log(state, print_delta, (void *)(uintptr_t)asked, diag);
 }
 

@@ -19,9 +19,11 @@
 #include <unistd.h>
 
 static const char *const names[MR_CRASH_POINT_COUNT] = {
-    [MR_K0] = "K0",   [MR_K1] = "K1",   [MR_K2] = "K2",     [MR_K3] = "K3",   [MR_K4] = "K4",
-    [MR_K5] = "K5",   [MR_K6] = "K6",   [MR_K7] = "K7",     [MR_K8] = "K8",   [MR_K9] = "K9",
-    [MR_K10] = "K10", [MR_K12] = "K12", [MR_K12C] = "K12C", [MR_K14] = "K14",
+    [MR_K0] = "K0",     [MR_K1] = "K1",     [MR_K2] = "K2",     [MR_K3] = "K3",
+    [MR_K4] = "K4",     [MR_K5] = "K5",     [MR_K6] = "K6",     [MR_K7] = "K7",
+    [MR_K8] = "K8",     [MR_K9] = "K9",     [MR_K10] = "K10",   [MR_K12] = "K12",
+    [MR_K11A] = "K11A", [MR_K11B] = "K11B", [MR_K11C] = "K11C", [MR_K11D] = "K11D",
+    [MR_K12C] = "K12C", [MR_K14] = "K14",
 };
 
 static _Atomic uint64_t passes[MR_CRASH_POINT_COUNT];

@@ -18,6 +18,10 @@ typedef enum mr_crash_point {
     MR_K8,   /* EndTxn was sent, no reply yet. */
     MR_K9,   /* EndTxn was acked. */
     MR_K10,  /* The acknowledgement is not on disk yet. */
+    MR_K11A, /* The chunks of a base are written, its manifest is not. */
+    MR_K11B, /* The base is durable, nothing names it. */
+    MR_K11C, /* The superblock is written, not synced. */
+    MR_K11D, /* The superblock is durable, nothing is free yet. */
     MR_K12,  /* In a restore. */
     MR_K12C, /* In the claim. */
     MR_K14,  /* In the shutdown. */

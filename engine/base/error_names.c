@@ -186,6 +186,14 @@ static const mr_error_name names[] = {
      "The disk is full, or the delta log has reached `state.wal_max`.\n",
      "E_STATE_NO_SPACE: .../shard-0.wal: no room for epoch 48211: state.wal_max is reached",
      "Free the disk, or raise `state.wal_max`. Nothing is lost: the epoch was not committed.\n"},
+    {"E_STATE_TOO_OLD", "Kafka went back further than the state can follow",
+     "The state can be put at the last eight committed epochs and at those after its base. "
+     "Kafka's\n"
+     "committed epoch is older than that: the offsets were set back by far, or the cluster lost\n"
+     "acknowledged data.\n",
+     "E_STATE_TOO_OLD: orders-3@1200: .../shard-0, task 3: Kafka has epoch 48200, ...",
+     "Restore the offsets of the group, or an older copy of the directory that has this epoch; or\n"
+     "begin with empty state from the committed offsets on: `run --adopt-offsets=reset-state`.\n"},
     {"E_STATE_UNSAFE", "somebody else could change the state",
      "The directory or a file of it is a link, belongs to another user, or may be written by\n"
      "others.\n",

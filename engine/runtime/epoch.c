@@ -64,6 +64,12 @@ uint32_t mr_epoch_step(mr_shard *shard)
 
     if (epoch->phase == MR_EPOCH_OPEN) {
         find_heartbeats(shard);
+        if (epoch->opened_us == 0 && !shard->undecided.is_used &&
+            (mr_state_demand(shard->state) & MR_DEMAND_COMMIT) != 0) {
+            for (uint32_t i = 0; i < shard->lane_count; i++) { /* An empty one, as a claim is. */
+                join(shard, &shard->lanes[i]);
+            }
+        }
         const bool is_due = shard->now_us >= mr_epoch_due_us(shard) || limit_reached(shard) ||
                             shard->stop_requested || shard->sources_ended;
         if (epoch->opened_us == 0 || !is_due || shard->undecided.is_used || is_parked(shard)) {

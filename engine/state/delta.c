@@ -105,7 +105,9 @@ static uint32_t mark_tasks(mr_state *state, const mr_input_offset *offsets, uint
     }
     for (uint32_t i = 0; i < state->table_count; i++) {
         const mr_table *table = state->tables[i];
-        state->in_epoch[table->task_index] |= table->dirty[state->open].count > 0;
+        if (table->dirty[state->open].count > 0) { /* Not so for a table that is only kept. */
+            state->in_epoch[table->task_index] = true;
+        }
     }
     for (uint32_t i = 0; i < state->options.task_count; i++) {
         count += state->in_epoch[i];

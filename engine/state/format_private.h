@@ -13,7 +13,9 @@ enum {
     MR_BLOCK_BYTES = 4096,
     MR_CHUNK_BYTES = 1 << 20,
     MR_FORMAT_MAJOR = 1,
-    MR_FORMAT_MINOR = 0,
+    MR_FORMAT_MINOR = 1,
+    MR_FEATURE_BASE = 1, /* Incompatible bit: a base is installed, log parts stand anywhere. */
+    MR_FEATURES_KNOWN = MR_FEATURE_BASE,
     MR_DELTA_BYTES_MAX = 256 << 20,
     MR_SUPERBLOCK_COPIES = 4, /* Odd sequences use 0 and 1, even ones 2 and 3. */
     MR_SECTION_RECORDS = 1,
@@ -31,7 +33,7 @@ typedef struct mr_superblock {   /* A 4-KiB block; zero behind. */
     uint32_t compatible;         /*  52  unknown bit: ignore                                */
     uint32_t incompatible;       /*  56  unknown bit: refuse                                */
     uint32_t part_bytes;         /*  60  of a WAL part                                      */
-    uint64_t base_from, base_to; /* 64 the base is described by two epochs; 0: none       */
+    uint64_t base_from, base_to; /* 64 epochs of the base, equal in this release; 0: none  */
     uint64_t acked;              /*  80                                                     */
     uint64_t wal_position;       /*  88  where replay begins                                */
     uint8_t wal_previous[16];    /*  96  seal checksum of the delta before it; 0: none      */
@@ -116,6 +118,38 @@ typedef struct mr_seal {         /* the last block                              
     uint64_t chunk_sums[500];    /* 96  XXH3-64 of each chunk; the seal block excluded  */
 } mr_seal;
 
+typedef struct mr_base_header { /* the manifest of a base; tables of it follow at 80    */
+    uint8_t magic[8];           /*   0  "MRBASE01"                                      */
+    uint8_t store[16];          /*   8                                                  */
+    uint64_t epoch;             /*  24  of which this is the state, exactly             */
+    uint64_t stream_from;       /*  32  byte offset of the records in the data file     */
+    uint64_t stream_bytes;      /*  40  exact                                           */
+    uint64_t record_count;      /*  48                                                  */
+    uint32_t chunk_bytes;       /*  56  of each chunk of the stream but the last        */
+    uint32_t chunk_count;       /*  60                                                  */
+    uint32_t task_count;        /*  64                                                  */
+    uint32_t offset_count;      /*  68                                                  */
+    uint32_t table_count;       /*  72                                                  */
+    uint32_t reserved;          /*  76                                                  */
+} mr_base_header;
+
+typedef struct mr_base_task {    /* task_count times: the newest epoch at or below the base */
+    uint32_t task, offset_count; /*   0                                                  */
+    uint64_t lineage, epoch;     /*   8                                                  */
+    uint64_t incarnation;        /*  24                                                  */
+    uint64_t digest;             /*  32                                                  */
+    int64_t watermark_us;        /*  40                                                  */
+} mr_base_task; /* then mr_delta_offset offset_count times, in the order of the tasks */
+
+typedef struct mr_base_table { /* table_count times: where its records stand            */
+    uint32_t task, table;      /*   0                                                   */
+    uint64_t layout;           /*   8                                                   */
+    uint64_t record_count;     /*  16                                                   */
+    uint64_t bytes;            /*  24  of mr_delta_records, one table behind the other  */
+} mr_base_table;               /* then 16 bytes a chunk: its XXH3-128 */
+
+_Static_assert(sizeof(mr_base_header) == 80 && sizeof(mr_base_task) == 48, "disk");
+_Static_assert(sizeof(mr_base_table) == 32, "disk");
 _Static_assert(sizeof(mr_superblock) == 168, "disk");
 _Static_assert(sizeof(mr_wal_part) == 56, "disk");
 _Static_assert(sizeof(mr_delta_header) == 144 && sizeof(mr_delta_task) == 64, "disk");

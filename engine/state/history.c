@@ -28,7 +28,10 @@ mr_status mr_log_read(mr_state *state, mr_diag *diag)
         return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the history of the log");
     }
     mr_log_end end;
-    const mr_status status = mr_scan_chain(state, visit, NULL, &end, diag);
+    mr_status status = mr_base_read(state, diag);
+    if (status == MR_OK) {
+        status = mr_scan_chain(state, visit, NULL, &end, diag);
+    }
     if (status == MR_OK) {
         const uint64_t acked = state->acked > end.acked ? state->acked : end.acked;
         log->end = end;
@@ -167,32 +170,15 @@ uint32_t mr_state_unassigned(const mr_state *state, uint32_t *tasks, uint32_t co
     return count;
 }
 
-/* ---- Helpers ---- */
-
-static mr_status visit(mr_state *state, void *context, const mr_delta_view *delta, mr_diag *diag)
+/* The newest layout counts. */
+bool mr_log_add_table(mr_log *log, uint32_t task, uint32_t table, uint64_t layout)
 {
-    (void)context;
-    if (!mr_log_add(&state->log, delta->header, delta->tasks, delta->offsets) ||
-        !mr_delta_sections(delta, add_table, &state->log)) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the history of the log");
-    }
-    return MR_OK;
-}
-
-/* Once a section; the newest layout counts. */
-static bool add_table(void *context, const mr_section *section, mr_view key, mr_view value,
-                      bool is_tombstone)
-{
-    mr_log *log = context;
     uint32_t at = log->table_hint; /* Deltas name their tables in the same order. */
     uint32_t looked = 0;
 
-    (void)key;
-    (void)value;
-    (void)is_tombstone;
     for (; looked < log->table_count; looked++, at++) {
         at = at < log->table_count ? at : 0;
-        if (log->tables[at].task == section->task && log->tables[at].table == section->table) {
+        if (log->tables[at].task == task && log->tables[at].table == table) {
             break;
         }
     }
@@ -206,10 +192,31 @@ static bool add_table(void *context, const mr_section *section, mr_view key, mr_
         log->tables = tables;
         log->table_count++;
     }
-    log->tables[at] = (mr_stored_table){
-        .task = section->task, .table = section->table, .layout = section->layout};
+    log->tables[at] = (mr_stored_table){.task = task, .table = table, .layout = layout};
     log->table_hint = at + 1;
     return true;
+}
+
+/* ---- Helpers ---- */
+
+static mr_status visit(mr_state *state, void *context, const mr_delta_view *delta, mr_diag *diag)
+{
+    (void)context;
+    if (!mr_log_add(&state->log, delta->header, delta->tasks, delta->offsets) ||
+        !mr_delta_sections(delta, add_table, &state->log)) {
+        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the history of the log");
+    }
+    return MR_OK;
+}
+
+/* Once a section. */
+static bool add_table(void *context, const mr_section *section, mr_view key, mr_view value,
+                      bool is_tombstone)
+{
+    (void)key;
+    (void)value;
+    (void)is_tombstone;
+    return mr_log_add_table(context, section->task, section->table, section->layout);
 }
 
 static mr_history *find_or_add(mr_log *log, uint32_t task)

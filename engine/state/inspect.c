@@ -18,7 +18,7 @@ typedef struct log_walk {
 static mr_status adopt_tasks(mr_state *state, mr_diag *diag);
 static mr_status visit_delta(mr_state *state, void *context, const mr_delta_view *delta,
                              mr_diag *diag);
-static mr_status verify_part(mr_state *state, uint32_t part, uint8_t *block, mr_diag *diag);
+static mr_status verify_part(mr_state *state, uint64_t part, uint8_t *block, mr_diag *diag);
 
 mr_status mr_state_open_reader(mr_state **state, const mr_state_options *options, mr_ring *ring,
                                mr_diag *diag)
@@ -73,7 +73,9 @@ void mr_state_summarize(const mr_state *state, mr_state_summary *summary)
         .delta_count = log->end.delta_count,
         .epoch = log->end.epoch,
         .acked = log->end.acked,
-        .wal_bytes = mr_wal_file_offset(&state->volume, log->end.position),
+        .wal_bytes = mr_base_delta_since(state),
+        .base_epoch = super->base_to,
+        .base_bytes = state->volume.base_stream_bytes,
         .wal_file_bytes = state->volume.wal_bytes,
     };
     memcpy(summary->store, super->store, sizeof(summary->store));
@@ -131,6 +133,13 @@ mr_status mr_state_read_epoch(mr_state *state, uint64_t epoch, mr_diag *diag)
                                                         : "was rolled back and never committed",
                            (unsigned long long)state->log.end.epoch);
     }
+    if (epoch < state->volume.super.base_to) {
+        return mr_diag_set(diag, MR_ERR_REFUSED, 0,
+                           "E_STATE_TOO_OLD: %s/shard-%u: epoch %llu is older than the base; the "
+                           "oldest that can be read is %llu",
+                           state->volume.directory, state->options.shard, (unsigned long long)epoch,
+                           (unsigned long long)state->volume.super.base_to);
+    }
     if (state->table_count == 0) {
         return MR_OK;
     }
@@ -184,14 +193,24 @@ mr_status mr_state_verify(mr_state *state, mr_state_summary *summary, mr_diag *d
     }
     uint8_t *block =
         memory_block + (MR_BLOCK_BYTES - (uintptr_t)memory_block % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
-    for (uint64_t part = 1; status == MR_OK && state->log.end.delta_count > 0 && part <= last;
+    const uint64_t first = volume->super.wal_position / volume->super.part_bytes;
+    for (uint64_t part = first; status == MR_OK && state->log.end.delta_count > 0 && part <= last;
          part++) {
         if (part == last && end % volume->super.part_bytes == MR_BLOCK_BYTES) {
             break; /* Nothing was written behind this part's block. */
         }
-        status = verify_part(state, (uint32_t)part, block, diag);
+        status = verify_part(state, part, block, diag);
     }
     memory->type->release(memory->self, memory_block, 2 * MR_BLOCK_BYTES);
+    if (status == MR_OK && volume->lost_parts > 0) {
+        status = mr_diag_set(diag, MR_ERR_CORRUPT, 0,
+                             "E_STATE_DAMAGED: %s/shard-%u.wal: the blocks of %u parts do not "
+                             "verify; restore the directory from a copy",
+                             volume->directory, state->options.shard, volume->lost_parts);
+    }
+    if (status == MR_OK) {
+        status = mr_base_walk(state, NULL, NULL, diag);
+    }
     if (status == MR_OK) {
         status = mr_scan_beyond(state, &beyond, &position, diag);
     }
@@ -252,10 +271,10 @@ static mr_status visit_delta(mr_state *state, void *context, const mr_delta_view
     return MR_OK;
 }
 
-static mr_status verify_part(mr_state *state, uint32_t part, uint8_t *block, mr_diag *diag)
+static mr_status verify_part(mr_state *state, uint64_t part, uint8_t *block, mr_diag *diag)
 {
     const mr_volume *volume = &state->volume;
-    const uint64_t position = (uint64_t)part * volume->super.part_bytes;
+    const uint64_t position = part * volume->super.part_bytes;
     const mr_transfer read = {.op = MR_IO_READ,
                               .file = volume->wal_file,
                               .offset = mr_wal_file_offset(volume, position),
@@ -277,8 +296,8 @@ static mr_status verify_part(mr_state *state, uint32_t part, uint8_t *block, mr_
         }
     }
     return mr_diag_set(diag, MR_ERR_CORRUPT, 0,
-                       "E_STATE_DAMAGED: %s/shard-%u.wal@%llu: the block of part %u does not "
+                       "E_STATE_DAMAGED: %s/shard-%u.wal@%llu: the block of part %llu does not "
                        "verify; restore the directory from a copy",
                        volume->directory, state->options.shard, (unsigned long long)read.offset,
-                       part);
+                       (unsigned long long)part);
 }

@@ -111,6 +111,12 @@ static mr_verdict judge_one(const mr_state *state, const mr_judgement *judgement
         return MR_VERDICT_DISAGREE;
     }
     const uint32_t count = found->history == NULL ? 0 : found->history->moment_count;
+    if (found->same_epoch == UINT32_MAX && count > 0 &&
+        point->epoch < state->volume.super.base_to &&
+        mr_history_at(found->history, 0)->point.epoch > point->epoch &&
+        mr_history_at(found->history, 0)->point.lineage == point->lineage) {
+        return MR_VERDICT_TOO_OLD;
+    }
     for (uint32_t i = 0; i < count; i++) {
         const mr_task_point *stored = &mr_history_at(found->history, i)->point;
         if (stored->epoch > point->epoch && stored->epoch <= decided &&
@@ -172,6 +178,7 @@ static mr_verdict answer(const mr_judgement *judgement, const finding *found, mr
         break;
     case MR_VERDICT_BEHIND:
     case MR_VERDICT_FOREIGN:
+    case MR_VERDICT_TOO_OLD:
         break;
     case MR_VERDICT_NORMAL:
     case MR_VERDICT_GENESIS:
@@ -289,6 +296,7 @@ static const char *name_of(mr_verdict verdict)
         [MR_VERDICT_KEPT] = "kept",
         [MR_VERDICT_RESET] = "reset",
         [MR_VERDICT_FOLLOWED] = "followed",
+        [MR_VERDICT_TOO_OLD] = "E_STATE_TOO_OLD",
     };
 
     MR_ASSERT((size_t)verdict < MR_LENGTH(names));
@@ -316,6 +324,9 @@ static const char *remedy_of(mr_verdict verdict)
                "state (--adopt-offsets=keep-state), or begin anew (--adopt-offsets=reset-state)";
     case MR_VERDICT_DISAGREE:
         return "the committed offsets are not those of this epoch; restore them";
+    case MR_VERDICT_TOO_OLD:
+        return "the committed offsets went back to before the base, where the state cannot "
+               "follow: restore them, or begin with empty state: --adopt-offsets=reset-state";
     case MR_VERDICT_NORMAL:
     case MR_VERDICT_GENESIS:
     case MR_VERDICT_KEPT:

@@ -34,6 +34,9 @@ static mr_table *table_of(const replay *replaying, const mr_section *section);
 static bool has_answers(const mr_judgement *judgement);
 static void note_resets(mr_state *state, const mr_judgement *judgement);
 static void settle_task(mr_state *state, mr_task_point *point);
+static bool load_base(void *context, const mr_base_table *table, uint64_t lineage, mr_view key,
+                      mr_view value);
+static bool is_alive(const replay *replaying, uint32_t task, uint64_t lineage);
 static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t incarnation);
 static uint64_t number_after(const mr_state *state, const mr_judgement *judgement);
 static mr_status judge_unwritten(const mr_state *state, mr_judgement *judgement, mr_diag *diag);
@@ -53,6 +56,7 @@ mr_status mr_state_roll(mr_state *state, uint64_t incarnation, mr_task_point *po
     state->is_rolled = false;
     if (mr_state_is_durable(state)) {
         mr_wal_settle(state);
+        mr_base_cancel(state);
         status = roll_durable(state, &judgement, diag);
     } else {
         status = judge_unwritten(state, &judgement, diag);
@@ -75,7 +79,11 @@ mr_status mr_state_replay(mr_state *state, uint64_t epoch, mr_diag *diag)
     if (!mr_state_empty(state)) {
         return mr_state_full(state, diag);
     }
-    mr_status status = mr_scan_chain(state, visit, &context, &end, diag);
+    mr_status status = mr_base_walk(state, load_base, &context, diag);
+    if (status != MR_OK) {
+        return status;
+    }
+    status = mr_scan_chain(state, visit, &context, &end, diag);
     if (status == MR_OK && end.epoch < epoch) {
         status =
             mr_diag_set(diag, MR_ERR_CORRUPT, 0,
@@ -95,7 +103,11 @@ static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag 
     bool from_disk = state->log_doubtful || !state->memory_intact || is_answered;
     mr_status status = MR_OK;
 
-    if (state->log_doubtful || !state->is_scanned || is_answered) {
+    if (state->volume.is_doubtful) {
+        from_disk = state->log_doubtful = true;
+        status = mr_volume_reload(state, diag);
+    }
+    if (status == MR_OK && (state->log_doubtful || !state->is_scanned || is_answered)) {
         status = mr_log_read(state, diag);
     }
     if (status == MR_OK) {
@@ -108,8 +120,18 @@ static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag 
             status = judge(state, judgement, diag);
         }
     }
+    if (status == MR_OK && judgement->epoch < state->volume.super.base_to) {
+        /* Every task stands where the base has it: what lies between touched none of them. */
+        judgement->epoch = state->volume.super.base_to;
+    }
     if (status == MR_OK) {
         status = mr_state_prepare_memory(state, diag);
+    }
+    if (status == MR_OK) {
+        status = mr_state_keep_tables(state, diag);
+    }
+    if (status == MR_OK) {
+        status = mr_base_prepare(state, diag);
     }
     if (status == MR_OK && !state->is_tail_safe) {
         status = mr_wal_rewrite_last(state, diag);
@@ -118,7 +140,7 @@ static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag 
         return status;
     }
     note_resets(state, judgement);
-    if (from_disk || judgement->epoch < state->acked) {
+    if (from_disk || !state->memory_intact || judgement->epoch < state->acked) {
         return mr_state_replay(state, judgement->epoch, diag);
     }
     undo_to(state, judgement->epoch);
@@ -135,7 +157,8 @@ static mr_status judge(mr_state *state, mr_judgement *judgement, mr_diag *diag)
         mr_diag ignored;
         uint64_t epoch = 0;
         uint64_t position = 0;
-        if (mr_scan_beyond(state, &epoch, &position, &ignored) == MR_OK && epoch != 0) {
+        if (mr_scan_beyond(state, &epoch, &position, &ignored) == MR_OK &&
+            (epoch != 0 || state->volume.lost_parts > 0)) {
             status = mr_judge(state, judgement, true, diag);
         }
     }
@@ -209,24 +232,29 @@ static bool load(void *context, const mr_section *section, mr_view key, mr_view 
 /* NULL: not assigned to us, no longer in the topology, or of a life that was reset. */
 static mr_table *table_of(const replay *replaying, const mr_section *section)
 {
-    const mr_state *state = replaying->state;
     const mr_delta_view *delta = replaying->delta;
-    const uint32_t index = mr_state_task_index(state, section->task);
-    const mr_moment *life =
-        mr_history_newest(mr_log_history(&state->log, section->task), replaying->epoch);
     uint32_t at = 0;
 
-    if (index != UINT32_MAX && state->resets[index]) {
-        return NULL;
-    }
     while (at < delta->header->task_count && delta->tasks[at].task != section->task) {
         at++;
     }
     MR_ASSERT(at < delta->header->task_count);
-    if (life != NULL && life->point.lineage != delta->tasks[at].lineage) {
-        return NULL;
+    return is_alive(replaying, section->task, delta->tasks[at].lineage)
+               ? mr_state_find_table(replaying->state, section->task, section->table)
+               : NULL;
+}
+
+/* Whether what the task had under this lineage is part of where the replay goes. */
+static bool is_alive(const replay *replaying, uint32_t task, uint64_t lineage)
+{
+    const mr_state *state = replaying->state;
+    const uint32_t index = mr_state_task_index(state, task);
+    const mr_moment *life = mr_history_newest(mr_log_history(&state->log, task), replaying->epoch);
+
+    if (index != UINT32_MAX && state->resets[index]) {
+        return false;
     }
-    return mr_state_find_table(state, section->task, section->table);
+    return life == NULL || life->point.lineage == lineage;
 }
 
 static bool has_answers(const mr_judgement *judgement)
@@ -246,6 +274,20 @@ static void note_resets(mr_state *state, const mr_judgement *judgement)
         MR_ASSERT(index != UINT32_MAX);
         state->resets[index] = judgement->points[i].verdict == MR_VERDICT_RESET;
     }
+}
+
+static bool load_base(void *context, const mr_base_table *table, uint64_t lineage, mr_view key,
+                      mr_view value)
+{
+    const replay *replaying = context;
+    const mr_state *state = replaying->state;
+    mr_table *to = is_alive(replaying, table->task, lineage)
+                       ? mr_state_find_table(state, table->task, table->table)
+                       : NULL;
+    const mr_image image = {
+        .key = key, .value = value, .hash = mr_hash64(key.bytes, key.size_bytes, state->hash_seed)};
+
+    return to == NULL || mr_table_load(to, &image);
 }
 
 /* Many at a time, so that their cache misses overlap. */
@@ -275,6 +317,7 @@ static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t i
     const uint64_t number = number_after(state, judgement);
 
     mr_log_cut(&state->log, judgement->epoch);
+    mr_base_rolled(state, judgement->epoch);
     for (uint32_t i = 0; i < judgement->point_count; i++) {
         settle_task(state, &judgement->points[i]);
     }

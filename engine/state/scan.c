@@ -44,7 +44,12 @@ mr_status mr_scan_chain(mr_state *state, mr_delta_visit visit, void *context, mr
     bool found = true;
     bool suspect = false;
 
-    *end = (mr_log_end){.position = state->volume.super.wal_position};
+    const mr_superblock *super = &state->volume.super;
+    *end = (mr_log_end){.position = super->wal_position,
+                        .epoch = super->base_to,
+                        .epoch_max = super->base_to,
+                        .acked = super->acked};
+    memcpy(end->previous, super->wal_previous, sizeof(end->previous));
     mr_status status = reader_open(&in, state, end->position, diag);
     while (status == MR_OK && found) {
         status = find_delta(&in, end, &delta, &found, &suspect, diag);
@@ -171,13 +176,12 @@ static mr_status reader_open(reader *in, mr_state *state, uint64_t position, mr_
 {
     const mr_volume *volume = &state->volume;
     const uint64_t part_bytes = volume->super.part_bytes;
-    const uint64_t parts = volume->parts_ready;
     const uint64_t part = position / part_bytes;
 
     *in = (reader){.state = state, .position = position};
-    if (part <= parts) {
-        in->left =
-            (parts - part) * (part_bytes - MR_BLOCK_BYTES) + part_bytes - position % part_bytes;
+    const uint64_t parts = mr_parts_run(volume, part);
+    if (parts > 0) {
+        in->left = (parts - 1) * (part_bytes - MR_BLOCK_BYTES) + part_bytes - position % part_bytes;
     }
     const uint64_t room = in->left < WINDOW_BYTES_FIRST ? in->left : WINDOW_BYTES_FIRST;
     return grow_window(in, room > MR_BLOCK_BYTES ? room : MR_BLOCK_BYTES, diag);
@@ -440,7 +444,8 @@ static mr_status check_tables(const mr_state *state, const mr_delta_view *delta,
         at += task->section_bytes;
     }
     if (at != header->header_bytes + header->section_bytes || offset != header->offset_count ||
-        header->flags != 0 || header->follows >= header->epoch) {
+        header->flags != 0 || header->follows >= header->epoch ||
+        header->follows < state->volume.super.base_to) {
         return damaged(state, delta->position, "holds an impossible header", diag);
     }
     if (!mr_delta_walk(delta, NULL, NULL)) {

@@ -54,6 +54,7 @@ mr_status mr_state_open_as(mr_state **state, const mr_state_options *options, mr
     opened->ring = options->directory == NULL ? NULL : ring;
     opened->volume.lock_descriptor = opened->volume.wal_descriptor = -1;
     opened->volume.data_descriptor = opened->volume.wal_file = -1;
+    opened->volume.data_file = -1;
     const uint32_t count = options->task_count;
     opened->tasks = mr_arena_take_array(arena, count + 1u, sizeof(*opened->tasks));
     opened->watermarks = mr_arena_take_array(arena, count + 1u, sizeof(*opened->watermarks));
@@ -144,7 +145,7 @@ uint32_t mr_state_demand(const mr_state *state)
             demand |= MR_DEMAND_STUCK;
         }
     }
-    return demand;
+    return mr_state_is_durable(state) ? demand | mr_base_demand(state) : demand;
 }
 
 uint64_t mr_state_dirty_bytes(const mr_state *state)
@@ -168,10 +169,15 @@ mr_step mr_state_seal(mr_state *state, const mr_input_offset *offsets, uint32_t 
         return MR_STEP_WAIT;
     }
     if (mr_state_is_durable(state)) {
-        room = mr_wal_room(state, mr_delta_bytes_bound(state, offset_count));
+        room = state->base.phase == MR_BASE_FAILED
+                   ? MR_STEP_FAILED
+                   : mr_wal_room(state, mr_delta_bytes_bound(state, offset_count));
         if (room == MR_STEP_WAIT) {
             return MR_STEP_WAIT;
         }
+        mr_base_touched(state);
+        state->offset_count_max =
+            offset_count > state->offset_count_max ? offset_count : state->offset_count_max;
         const uint64_t bytes = mr_delta_gather(state, offsets, offset_count, points, point_count);
         const mr_delta_header *header =
             (const mr_delta_header *)(const void *)(state->buffer + MR_BLOCK_BYTES);
@@ -181,7 +187,7 @@ mr_step mr_state_seal(mr_state *state, const mr_input_offset *offsets, uint32_t 
         const bool is_told = mr_log_add(&state->log, header, tasks, stored);
         if (room == MR_STEP_FAILED || state->is_exhausted || !is_told) {
             state->flight_is_full = room != MR_STEP_FAILED;
-            mr_wal_refuse(state, MR_ERR_LIMIT);
+            mr_wal_refuse(state, state->base.error != 0 ? MR_ERR_IO : MR_ERR_LIMIT);
         } else {
             mr_wal_send(state, bytes);
         }
@@ -206,15 +212,17 @@ void mr_state_acknowledge(mr_state *state, uint64_t epoch)
     mr_undo_release(state, undecided);
     state->acked = state->log.end.acked = epoch;
     state->flight.phase = MR_FLIGHT_NONE;
+    if (mr_state_is_durable(state)) {
+        mr_base_acked(state, epoch);
+    }
 }
 
 void mr_state_tick(mr_state *state, int64_t now_us, uint64_t budget_bytes)
 {
-    (void)now_us;
-    (void)budget_bytes; /* Nothing in the background touches memory in this release. */
     if (mr_state_is_durable(state) && state->is_rolled) {
         mr_wal_pump(state);
         mr_wal_prepare_parts(state);
+        mr_base_tick(state, now_us, budget_bytes);
     }
 }
 
@@ -263,8 +271,10 @@ void mr_state_read_stats(const mr_state *state, mr_state_stats *stats)
     if (mr_state_is_durable(state)) {
         stats->wal_bytes_max = (uint64_t)volume->part_count_max * volume->super.part_bytes;
         if (state->log.end.position > 0) {
-            stats->wal_bytes = mr_wal_file_offset(volume, state->log.end.position);
+            stats->wal_bytes = mr_base_delta_since(state);
         }
+        stats->base_epoch = volume->super.base_to;
+        stats->base_count = state->base.installed_count;
     }
 }
 
@@ -283,6 +293,9 @@ void mr_state_close(mr_state *state)
     }
     if (state->buffer_memory != NULL) {
         memory.type->release(memory.self, state->buffer_memory, state->buffer_memory_bytes);
+    }
+    if (state->base.memory != NULL) {
+        memory.type->release(memory.self, state->base.memory, state->base.memory_bytes);
     }
     mr_log_release(&state->log);
     mr_arena_destroy(state->arena);
@@ -360,7 +373,8 @@ mr_status mr_state_first_table(mr_state *state, mr_diag *diag)
     if (state->ring != NULL) {
         status = mr_volume_prepare(state, diag);
         if (status == MR_OK && state->is_read_only) { /* What the log can hold, and its index. */
-            state->options.memory_bytes += READER_LOGS * state->volume.wal_bytes;
+            state->options.memory_bytes +=
+                READER_LOGS * (state->volume.wal_bytes + state->volume.data_bytes);
         }
         if (status == MR_OK) {
             state->hash_seed = state->volume.super.hash_seed;
@@ -406,6 +420,34 @@ mr_status mr_state_prepare_memory(mr_state *state, mr_diag *diag)
         state->buffer_memory +
         (MR_BLOCK_BYTES - (uintptr_t)state->buffer_memory % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
     state->part_blocks = state->buffer + state->buffer_bytes;
+    return MR_OK;
+}
+
+mr_status mr_state_keep_tables(mr_state *state, mr_diag *diag)
+{
+    for (uint32_t i = 0; i < state->log.table_count; i++) {
+        const mr_stored_table *stored = &state->log.tables[i];
+        if (mr_state_find_table(state, stored->task, stored->table) != NULL) {
+            continue;
+        }
+        mr_table *added = mr_arena_take(state->arena, sizeof(*added));
+        if (added != NULL) {
+            *added = (mr_table){.state = state,
+                                .spec = {.task = stored->task,
+                                         .table = stored->table,
+                                         .kind = MR_TABLE_HASH,
+                                         .layout = stored->layout},
+                                .task_index = mr_state_task_index(state, stored->task)};
+            (void)snprintf(added->name, sizeof(added->name), "stored table %u", stored->table);
+        }
+        if (added == NULL || !mr_table_init(added) || !add_table(state, added)) {
+            return mr_diag_set(diag, MR_ERR_MEMORY, 0,
+                               "E_MEMORY_BUDGET: no memory for table %u of task %u, which is "
+                               "stored: raise memory.total",
+                               stored->table, stored->task);
+        }
+        state->memory_intact = false; /* Its records come from the disk. */
+    }
     return MR_OK;
 }
 
@@ -527,8 +569,9 @@ static void seal_unwritten(mr_state *state, const mr_input_offset *offsets, uint
         state->in_epoch[mr_state_task_index(state, offsets[i].task)] = true;
     }
     for (uint32_t i = 0; i < state->table_count; i++) {
-        state->in_epoch[state->tables[i]->task_index] |=
-            state->tables[i]->dirty[state->open].count > 0;
+        if (state->tables[i]->dirty[state->open].count > 0) {
+            state->in_epoch[state->tables[i]->task_index] = true;
+        }
     }
     *point_count = 0;
     for (uint32_t i = 0; i < state->options.task_count; i++) {

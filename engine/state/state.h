@@ -25,6 +25,7 @@ typedef struct mr_state_options {
     uint32_t task_count, shard;
     uint64_t memory_bytes, wal_bytes_max, epoch_bytes_max; /* epoch: 32 MiB, <= 224 MiB */
     uint32_t value_bytes_max, wal_part_bytes; /* Part size: only read at format; 0 = by wal max. */
+    int64_t checkpoint_us;                    /* A base at least so often; 0: 5 minutes. */
     uint8_t random[24];                       /* uuid and hash seed, only read at format. */
     mr_memory memory;
 } mr_state_options;
@@ -46,7 +47,8 @@ typedef enum mr_verdict {
     MR_VERDICT_DISAGREE,        /* E_RECORD_DISAGREE */
     MR_VERDICT_KEPT,            /* Allowed: at its newest decided moment here. */
     MR_VERDICT_RESET,           /* Allowed: emptied; it begins anew under `new_lineage`. */
-    MR_VERDICT_FOLLOWED         /* Allowed: back at Kafka's older epoch. */
+    MR_VERDICT_FOLLOWED,        /* Allowed: back at Kafka's older epoch. */
+    MR_VERDICT_TOO_OLD          /* E_STATE_TOO_OLD: older than the base */
 } mr_verdict;
 
 bool mr_verdict_is_refusal(mr_verdict verdict);
@@ -66,7 +68,14 @@ typedef struct mr_task_point { /* What Kafka's record says of a task, or what we
     uint32_t allowed, reserved;
 } mr_task_point;
 
-enum { MR_DEMAND_CLOSE_EPOCH = 1, MR_DEMAND_PAUSE_INPUT = 2, MR_DEMAND_STUCK = 4 };
+/* COMMIT: seal and commit an epoch even if nothing is open, with every input's offset unchanged:
+ * the log is nearly full and a finished base waits for acknowledgements to be installed. */
+enum {
+    MR_DEMAND_CLOSE_EPOCH = 1,
+    MR_DEMAND_PAUSE_INPUT = 2,
+    MR_DEMAND_STUCK = 4,
+    MR_DEMAND_COMMIT = 8
+};
 
 /* Opens or formats the files, takes the lock, replays nothing yet. MR_ERR_REFUSED with an E_STATE_
  * name for a locked, foreign or newer directory. */
@@ -133,14 +142,17 @@ void mr_state_acknowledge(mr_state *state, uint64_t epoch);
 #define MR_STATE_TAG (UINT64_C(1) << 62)
 void mr_state_complete(mr_state *state, const mr_io_completion *completion);
 
-/* Background work worth at most `budget_bytes` of touched memory; may prepare WAL parts. */
+/* Background work worth at most `budget_bytes` of touched memory: writes a base, prepares WAL
+ * parts. `now_us` is monotonic. */
 void mr_state_tick(mr_state *state, int64_t now_us, uint64_t budget_bytes);
 
 /* Order-free sum of XXH3-128 over (task, table, key, value). */
 void mr_state_digest(const mr_state *state, uint32_t task, uint8_t digest[16]);
 
 typedef struct mr_state_stats {
-    uint64_t key_count, memory_bytes, memory_bytes_max, wal_bytes, wal_bytes_max;
+    uint64_t key_count, memory_bytes, memory_bytes_max;
+    uint64_t wal_bytes, wal_bytes_max; /* Of the log behind the base. */
+    uint64_t base_epoch, base_count;   /* Newest installed; how many since the store was opened. */
 } mr_state_stats;
 void mr_state_read_stats(const mr_state *state, mr_state_stats *stats);
 /* Keys of one table of one task. */
@@ -151,10 +163,11 @@ uint64_t mr_table_key_count(const mr_table *table);
 typedef struct mr_state_summary {
     uint8_t store[16]; /* uuid */
     uint32_t major, minor, shard, part_bytes, task_count, table_count, dead_count;
-    uint64_t superblock;         /* Its sequence. */
-    uint64_t delta_count, epoch; /* Valid deltas; the newest of them, 0 = none. */
-    uint64_t acked;              /* Newest epoch known committed, a hint. */
-    uint64_t wal_bytes, wal_file_bytes;
+    uint64_t superblock;                  /* Its sequence. */
+    uint64_t delta_count, epoch;          /* Valid deltas; the newest of them, 0 = none. */
+    uint64_t acked;                       /* Newest epoch known committed, a hint. */
+    uint64_t wal_bytes, wal_file_bytes;   /* Behind the base; of the file. */
+    uint64_t base_epoch, base_bytes;      /* 0: none; records of it. */
     uint64_t beyond_epoch, beyond_offset; /* By mr_state_verify: a delta behind damage; 0 = none. */
 } mr_state_summary;
 

@@ -7,7 +7,9 @@
  *   delta.c   an epoch's images gathered           wal.c     written, synced, parts made ready
  *   scan.c    the log read and verified            history.c what it says of each task
  *   judge.c   verdicts                             roll.c    to exactly one epoch
- *   volume.c  lock, files, superblock              inspect.c read-only views
+ *   parts.c   where each part of the log stands    base.c    a base written and installed
+ *   base_read.c  a base read                       inspect.c read-only views
+ *   volume.c  lock, files, superblock
  *
  * Thread: the owning shard's.
  */
@@ -32,11 +34,16 @@ enum {
     MR_BUCKET_ENTRIES = 8,
     MR_TABLES_MAX = 65536,
     MR_TABLE_NAME_BYTES = 144,
-    MR_OFFSETS_MAX = 4096,         /* Input offsets of one epoch. */
-    MR_HISTORY_MAX = 64,           /* Newest epochs kept of each task. */
-    MR_PARTS_AHEAD = 2,            /* WAL parts zero-filled before they are needed. */
-    MR_PARTS_RESERVED = 8,         /* WAL parts whose blocks are reserved at format. */
-    MR_DURABLE_BYTES_MAX = 1 << 20 /* Above: plain writes, then one sync. */
+    MR_OFFSETS_MAX = 4096, /* Input offsets of one epoch. */
+    MR_HISTORY_MAX = 64,   /* Newest epochs kept of each task. */
+    MR_PARTS_AHEAD = 2,    /* WAL parts zero-filled before they are needed. */
+    MR_PARTS_RESERVED = 8, /* WAL parts whose blocks are reserved at format. */
+    MR_PARTS_MAX = 1 << 20,
+    MR_HORIZON = 8,      /* Acked epochs that stay reachable. */
+    MR_BASE_BUFFERS = 4, /* Chunks of a base in flight. */
+    MR_BASE_CHUNK_BYTES_MAX = 256 << 10,
+    MR_DATA_FROM = MR_SUPERBLOCK_COPIES * MR_BLOCK_BYTES, /* Where bases begin. */
+    MR_DURABLE_BYTES_MAX = 1 << 20                        /* Above: plain writes, then one sync. */
 };
 
 /* ---- pages.c: the arena ---- */
@@ -289,6 +296,12 @@ typedef struct mr_flight { /* The writes of the undecided epoch. */
     uint8_t seal_checksum[16];
 } mr_flight;
 
+typedef struct mr_part {
+    uint64_t sequence; /* 0 = none. */
+    uint32_t slot;     /* Its place in the file, counted in parts. */
+    uint32_t reserved;
+} mr_part;
+
 typedef struct mr_volume { /* The files. */
     char directory[4000];
     int lock_descriptor, wal_descriptor, data_descriptor; /* -1 = not open. */
@@ -296,10 +309,63 @@ typedef struct mr_volume { /* The files. */
     uint64_t wal_bytes;                                   /* Size of the file when opened. */
     mr_superblock super;
     bool is_formatted;
-    uint32_t part_count_max, parts_ready; /* Parts 1..parts_ready are zero-filled or in use. */
+    bool is_doubtful;    /* A superblock may or may not have landed: only re-reading counts. */
+    int32_t data_file;   /* In the ring; -1 = not attached. */
+    uint64_t data_bytes; /* Of the data file, written at least once. */
+    uint64_t base_from, base_bytes; /* The installed base's range; 0 bytes = none. */
+    uint64_t base_stream_bytes;
+    mr_part *parts;       /* By sequence % part_room. */
+    uint32_t *free_slots; /* Ready and not in use, in no order. */
+    uint32_t part_room, free_count;
+    uint32_t lost_parts;                  /* Blocks that are neither zero nor valid. */
+    uint32_t part_count_max, parts_ready; /* Slots 0..parts_ready-1 were zero-filled. */
     bool part_pending;                    /* A file job is under way. */
     int32_t part_error;                   /* errno of the last one that failed, 0 = none. */
 } mr_volume;
+
+typedef enum mr_base_phase {
+    MR_BASE_NONE,
+    MR_BASE_GROWING,  /* The data file is made larger by the helper. */
+    MR_BASE_WAITING,  /* For an epoch boundary with nothing open: input pauses. */
+    MR_BASE_COPYING,  /* Records go to buffers and the disk: input pauses. */
+    MR_BASE_FLUSHING, /* The last chunks are in flight. */
+    MR_BASE_MANIFEST,
+    MR_BASE_SYNCING,
+    MR_BASE_READY,      /* Durable; waits for the horizon. */
+    MR_BASE_INSTALLING, /* The superblock pair is being written, */
+    MR_BASE_SEALING,    /* and synced. */
+    MR_BASE_FAILED      /* I/O error: the next epoch fails. */
+} mr_base_phase;
+
+typedef struct mr_base { /* The candidate, and what writes it. */
+    mr_base_phase phase;
+    int32_t error;   /* FAILED: errno. */
+    int32_t no_room; /* The file could not grow: errno; no base until the next roll. */
+    uint64_t epoch;  /* b = c */
+    uint64_t wal_position;
+    uint8_t wal_previous[16];
+    uint64_t range_from, range_bytes; /* In the data file. */
+    uint64_t stream_bytes, record_count, sent_bytes;
+    uint8_t *memory; /* Buffers, then the manifest. */
+    uint64_t memory_bytes;
+    uint8_t *buffers;
+    uint32_t chunk_bytes, chunk_count, buffer, filled;
+    bool busy[MR_BASE_BUFFERS];
+    uint8_t *manifest;
+    uint64_t manifest_room, manifest_bytes;
+    uint8_t *sums; /* In the manifest. */
+    mr_base_table *tables;
+    uint32_t table;
+    mr_cursor cursor;
+    const mr_row *row; /* Being copied. */
+    uint64_t row_done; /* Bytes of it that were. */
+    uint32_t in_flight;
+    bool sync_sent;
+    int64_t due_us; /* By time; 0 = the first tick sets it. */
+    uint64_t installed_count;
+    uint64_t acks[MR_HORIZON]; /* Newest acknowledged epochs, oldest first. */
+    uint32_t ack_count;
+} mr_base;
 
 struct mr_state {
     mr_state_options options;
@@ -328,11 +394,13 @@ struct mr_state {
     mr_volume volume;
     mr_log log;
     mr_flight flight;
-    uint32_t transfer_count; /* Blocking requests in flight, and the first errno among them. */
+    mr_base base;
+    uint32_t offset_count_max; /* Of the epochs sealed so far. */
+    uint32_t transfer_count;   /* Blocking requests in flight, and the first errno among them. */
     int32_t transfer_error;
     mr_io_completion others[MR_RING_WATCHES_MAX]; /* Seen while blocking. */
     uint32_t other_count;
-    uint32_t parts_wanted; /* The last WAL part that the waiting seal needs. */
+    uint64_t parts_wanted; /* The last WAL part that the waiting seal needs. */
     uint8_t *buffer;       /* One delta, with a block in front for a part header. */
     uint64_t buffer_bytes;
     uint8_t *part_blocks;
@@ -404,7 +472,7 @@ uint64_t mr_delta_task_digest(const mr_delta_task *task, const mr_delta_offset *
 uint64_t mr_wal_seed(const mr_volume *volume, uint64_t position);
 /* The WAL position `bytes` delta bytes after `position`, part blocks left out. */
 uint64_t mr_wal_advance(const mr_volume *volume, uint64_t position, uint64_t bytes);
-/* Where a WAL position lies in the file. */
+/* Where a WAL position lies in the file; the file's end if its part is nowhere. */
 uint64_t mr_wal_file_offset(const mr_volume *volume, uint64_t position);
 /* NEXT: room for `bytes` at the end; WAIT: parts are being made; FAILED: never. */
 mr_step mr_wal_room(mr_state *state, uint64_t bytes);
@@ -422,6 +490,10 @@ MR_MUST_USE mr_status mr_wal_rewrite_last(mr_state *state, mr_diag *diag);
 void mr_wal_settle(mr_state *state);
 MR_MUST_USE mr_status mr_wal_failure(const mr_state *state, mr_diag *diag);
 
+/* Tags of a base's requests. */
+uint64_t mr_wal_base_tag(uint32_t index);
+uint64_t mr_wal_grow_tag(void);
+
 /* Blocking I/O while opening and rolling. */
 typedef struct mr_transfer {
     mr_io_op op;
@@ -433,7 +505,54 @@ typedef struct mr_transfer {
 /* 0, or the errno. Splits into requests of at most 1 MiB. */
 int32_t mr_wal_transfer(mr_state *state, const mr_transfer *transfer);
 
+/* parts.c */
+/* Reads the block of every part in the file: which is where, which are free. */
+MR_MUST_USE mr_status mr_parts_read(mr_state *state, mr_diag *diag);
+/* The slot of a part; UINT32_MAX = nowhere. */
+uint32_t mr_parts_find(const mr_volume *volume, uint64_t sequence);
+/* Gives the part a free slot; false = none is free. */
+bool mr_parts_take(mr_volume *volume, uint64_t sequence);
+void mr_parts_free_below(mr_volume *volume, uint64_t sequence);
+/* How many parts from this one on follow each other. */
+uint64_t mr_parts_run(const mr_volume *volume, uint64_t sequence);
+/* Bytes of delta that still fit the log. */
+uint64_t mr_parts_left(const mr_state *state);
+
+/* base.c */
+MR_MUST_USE mr_status mr_base_prepare(mr_state *state, mr_diag *diag);
+uint32_t mr_base_demand(const mr_state *state);
+void mr_base_tick(mr_state *state, int64_t now_us, uint64_t budget_bytes);
+/* An epoch was acknowledged: the horizon moves. */
+void mr_base_acked(mr_state *state, uint64_t epoch);
+/* An epoch is sealed: what was copied no longer counts if it touched anything. */
+void mr_base_touched(mr_state *state);
+void mr_base_complete(mr_state *state, uint32_t index, int32_t error);
+void mr_base_grown(mr_state *state, int32_t error);
+/* Requests are in flight that a roll must wait for. */
+bool mr_base_is_busy(const mr_state *state);
+bool mr_base_is_installing(const mr_state *state);
+/* Before a roll: throws away what is unfinished. */
+void mr_base_cancel(mr_state *state);
+/* After it: a candidate above the epoch goes too. */
+void mr_base_rolled(mr_state *state, uint64_t epoch);
+void mr_base_pump(mr_state *state);
+uint64_t mr_base_delta_since(const mr_state *state);
+
+/* base_read.c */
+/* What the manifest says of tasks and tables, into the log's histories. */
+MR_MUST_USE mr_status mr_base_read(mr_state *state, mr_diag *diag);
+/* Every record of the base, verified chunk by chunk; NULL `visit`: only verified. `lineage`: that
+ * of the table's task in the base, 0 = it had none. */
+typedef bool (*mr_base_visit)(void *context, const mr_base_table *table, uint64_t lineage,
+                              mr_view key, mr_view value);
+MR_MUST_USE mr_status mr_base_walk(mr_state *state, mr_base_visit visit, void *context,
+                                   mr_diag *diag);
+
 /* volume.c */
+/* The superblock once more from the disk, after a write of it failed. */
+MR_MUST_USE mr_status mr_volume_reload(mr_state *state, mr_diag *diag);
+/* Fills the pair of blocks of a superblock; returns the byte offset of the pair. */
+uint64_t mr_volume_fill_pair(const mr_superblock *super, uint8_t *blocks);
 MR_MUST_USE mr_status mr_volume_open(mr_state *state, mr_diag *diag);
 /* Formats if that was not done; attaches; syncs what a former run may have left in a cache. */
 MR_MUST_USE mr_status mr_volume_prepare(mr_state *state, mr_diag *diag);
@@ -471,6 +590,7 @@ bool mr_delta_sections(const mr_delta_view *delta, mr_record_visit visit, void *
 /* history.c */
 MR_MUST_USE mr_status mr_log_read(mr_state *state, mr_diag *diag);
 bool mr_log_open(mr_log *log, mr_memory memory);
+bool mr_log_add_table(mr_log *log, uint32_t task, uint32_t table, uint64_t layout);
 void mr_log_release(mr_log *log);
 mr_history *mr_log_history(const mr_log *log, uint32_t task);
 const mr_moment *mr_history_at(const mr_history *history, uint32_t index); /* 0 = oldest. */
@@ -499,8 +619,10 @@ MR_MUST_USE mr_status mr_judge(mr_state *state, mr_judgement *judgement, bool be
 bool mr_judge_is_beyond(const mr_state *state, const mr_judgement *judgement);
 
 /* roll.c */
-/* Empties memory and replays the log up to the epoch. Of each task only the life that goes on there
- * counts: what it had under an earlier lineage was reset. */
+/* Declares what is stored and no longer asked for, so that a base keeps it. */
+MR_MUST_USE mr_status mr_state_keep_tables(mr_state *state, mr_diag *diag);
+/* Empties memory and replays base and log up to the epoch. Of each task only the life that goes on
+ * there counts: what it had under an earlier lineage was reset. */
 MR_MUST_USE mr_status mr_state_replay(mr_state *state, uint64_t epoch, mr_diag *diag);
 
 /* digest.c */

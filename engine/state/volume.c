@@ -4,8 +4,8 @@
  * Both files are made and synced with their folder when the first table is declared; never a create
  * or rename afterwards. The superblock is written last, twice, after the log's first part is zero
  * on disk: without a valid copy and with an untouched log a format was not finished and is redone;
- * with a log in use and no valid copy something is damaged. The data file holds nothing but the
- * superblock in this release.
+ * with a log in use and no valid copy something is damaged. Behind the superblock the data file
+ * holds bases (base.c).
  */
 #include "engine/state/state_private.h"
 #include <errno.h>
@@ -28,6 +28,8 @@ static mr_status check_superblock(mr_state *state, mr_diag *diag);
 static mr_status wal_is_untouched(mr_state *state, uint8_t *block, bool *untouched, mr_diag *diag);
 static mr_status format(mr_state *state, int32_t data_file, uint8_t *blocks, mr_diag *diag);
 static mr_status sync_both(mr_state *state, int32_t data_file, mr_diag *diag);
+static mr_status write_again(mr_state *state, int32_t data_file, uint8_t *blocks, mr_diag *diag);
+static bool base_is_sane(const mr_superblock *super);
 static uint32_t part_bytes_of(const mr_state_options *options);
 static uint64_t superblock_seed(const mr_superblock *super, uint32_t copy);
 static mr_status io_failed(const mr_state *state, const char *what, int32_t error, mr_diag *diag);
@@ -42,7 +44,7 @@ mr_status mr_volume_open(mr_state *state, mr_diag *diag)
     char path[PATH_BYTES];
     uint64_t size_bytes = 0;
 
-    volume->wal_file = -1;
+    volume->wal_file = volume->data_file = -1;
     volume->lock_descriptor = volume->wal_descriptor = volume->data_descriptor = -1;
     const int size =
         snprintf(volume->directory, sizeof(volume->directory), "%s", state->options.directory);
@@ -61,7 +63,6 @@ mr_status mr_volume_prepare(mr_state *state, mr_diag *diag)
     mr_volume *volume = &state->volume;
     const uint32_t how = state->is_read_only ? MR_FILE_READ_ONLY : MR_FILE_CREATE;
     uint64_t data_bytes = 0;
-    int32_t data_file = -1;
 
     mr_status status =
         open_file(state, "wal", how, &volume->wal_descriptor, &volume->wal_bytes, diag);
@@ -70,7 +71,7 @@ mr_status mr_volume_prepare(mr_state *state, mr_diag *diag)
     }
     if (status == MR_OK &&
         (mr_ring_attach(state->ring, volume->wal_descriptor, &volume->wal_file) != MR_OK ||
-         mr_ring_attach(state->ring, volume->data_descriptor, &data_file) != MR_OK)) {
+         mr_ring_attach(state->ring, volume->data_descriptor, &volume->data_file) != MR_OK)) {
         status = mr_diag_set(diag, MR_ERR_LIMIT, 0, "the ring of shard %u takes no more files",
                              state->options.shard);
     }
@@ -83,14 +84,11 @@ mr_status mr_volume_prepare(mr_state *state, mr_diag *diag)
     if (status == MR_OK) {
         uint8_t *aligned =
             blocks + (MR_BLOCK_BYTES - (uintptr_t)blocks % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
-        status = read_superblock(state, data_file, data_bytes, aligned, diag);
+        status = read_superblock(state, volume->data_file, data_bytes, aligned, diag);
     }
     if (blocks != NULL) {
         state->options.memory.type->release(state->options.memory.self, blocks,
                                             DATA_BYTES + MR_BLOCK_BYTES);
-    }
-    if (data_file >= 0) {
-        mr_ring_detach(state->ring, data_file); /* Nothing more of it in this release. */
     }
     if (status != MR_OK) {
         return status;
@@ -101,7 +99,14 @@ mr_status mr_volume_prepare(mr_state *state, mr_diag *diag)
     if (volume->part_count_max < volume->parts_ready) {
         volume->part_count_max = volume->parts_ready; /* What is there is used. */
     }
-    return MR_OK;
+    if (volume->part_count_max > MR_PARTS_MAX) {
+        volume->part_count_max = MR_PARTS_MAX;
+    }
+    volume->data_bytes = data_bytes / MR_BLOCK_BYTES * MR_BLOCK_BYTES;
+    if (volume->data_bytes < MR_DATA_FROM) {
+        volume->data_bytes = MR_DATA_FROM; /* Formatted just now. */
+    }
+    return mr_parts_read(state, diag);
 }
 
 void mr_volume_close(mr_state *state)
@@ -115,6 +120,9 @@ void mr_volume_close(mr_state *state)
     if (volume->wal_file >= 0) {
         mr_ring_detach(state->ring, volume->wal_file);
     }
+    if (volume->data_file >= 0) {
+        mr_ring_detach(state->ring, volume->data_file);
+    }
     const int descriptors[] = {volume->wal_descriptor, volume->data_descriptor,
                                volume->lock_descriptor};
     for (size_t i = 0; i < MR_LENGTH(descriptors); i++) {
@@ -122,6 +130,42 @@ void mr_volume_close(mr_state *state)
             io->files->close(io->files_self, descriptors[i]);
         }
     }
+}
+
+mr_status mr_volume_reload(mr_state *state, mr_diag *diag)
+{
+    mr_volume *volume = &state->volume;
+    const mr_memory *memory = &state->options.memory;
+
+    uint8_t *taken = memory->type->acquire(memory->self, DATA_BYTES + MR_BLOCK_BYTES, "superblock");
+    if (taken == NULL) {
+        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory to read the superblock");
+    }
+    uint8_t *blocks = taken + (MR_BLOCK_BYTES - (uintptr_t)taken % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
+    mr_status status = read_superblock(state, volume->data_file, DATA_BYTES, blocks, diag);
+    memory->type->release(memory->self, taken, DATA_BYTES + MR_BLOCK_BYTES);
+    if (status == MR_OK) {
+        volume->is_doubtful = false;
+        mr_parts_free_below(volume, volume->super.wal_position / volume->super.part_bytes);
+    }
+    return status;
+}
+
+uint64_t mr_volume_fill_pair(const mr_superblock *super, uint8_t *blocks)
+{
+    const uint32_t first = super->sequence % 2 == 1 ? 0 : 2;
+
+    memset(blocks, 0, 2 * (size_t)MR_BLOCK_BYTES);
+    for (uint32_t i = 0; i < 2; i++) {
+        uint8_t *block = blocks + (size_t)i * MR_BLOCK_BYTES;
+        mr_superblock copy = *super;
+        copy.copy = first + i;
+        memset(copy.checksum, 0, sizeof(copy.checksum));
+        memcpy(block, &copy, sizeof(copy));
+        mr_hash128(block, MR_BLOCK_BYTES, superblock_seed(&copy, copy.copy), copy.checksum);
+        memcpy(block, &copy, sizeof(copy));
+    }
+    return (uint64_t)first * MR_BLOCK_BYTES;
 }
 
 /* ---- Helpers ---- */
@@ -154,7 +198,7 @@ static mr_status read_superblock(mr_state *state, int32_t data_file, uint64_t da
         if (pick_copy(&volume->super, blocks)) {
             mr_status status = check_superblock(state, diag);
             if (status == MR_OK && !state->is_read_only) {
-                status = sync_both(state, data_file, diag);
+                status = write_again(state, data_file, blocks, diag);
             }
             return status;
         }
@@ -205,7 +249,8 @@ static mr_status check_superblock(mr_state *state, mr_diag *diag)
 {
     const mr_superblock *super = &state->volume.super;
 
-    if (super->major != MR_FORMAT_MAJOR || super->incompatible != 0) {
+    if (super->major != MR_FORMAT_MAJOR ||
+        (super->incompatible & ~(uint32_t)MR_FEATURES_KNOWN) != 0) {
         return mr_diag_set(diag, MR_ERR_REFUSED, 0,
                            "E_STATE_FORMAT: %s/shard-%u.data: written in state format %u.%u "
                            "(features %08x), this release reads %u.x; run the release that wrote "
@@ -220,7 +265,7 @@ static mr_status check_superblock(mr_state *state, mr_diag *diag)
                            state->volume.directory, state->options.shard, super->shard);
     }
     if (super->part_bytes < 2 * MR_BLOCK_BYTES || super->part_bytes % MR_BLOCK_BYTES != 0 ||
-        super->base_to != 0 || super->wal_position != super->part_bytes + MR_BLOCK_BYTES) {
+        !base_is_sane(super)) {
         return mr_diag_set(diag, MR_ERR_REFUSED, 0,
                            "E_STATE_DAMAGED: %s/shard-%u.data: the superblock holds impossible "
                            "values; restore the directory from a copy",
@@ -285,15 +330,7 @@ static mr_status format(mr_state *state, int32_t data_file, uint8_t *blocks, mr_
                            .wal_position = (uint64_t)part_bytes + MR_BLOCK_BYTES};
     memcpy(super.store, state->options.random, sizeof(super.store));
     memcpy(&super.hash_seed, state->options.random + sizeof(super.store), sizeof(super.hash_seed));
-    memset(blocks, 0, DATA_BYTES);
-    for (uint32_t i = 0; i < 2; i++) { /* An odd sequence: slots 0 and 1. */
-        uint8_t *block = blocks + (size_t)i * MR_BLOCK_BYTES;
-        super.copy = i;
-        memset(super.checksum, 0, sizeof(super.checksum));
-        memcpy(block, &super, sizeof(super));
-        mr_hash128(block, MR_BLOCK_BYTES, superblock_seed(&super, i), super.checksum);
-        memcpy(block, &super, sizeof(super));
-    }
+    (void)mr_volume_fill_pair(&super, blocks); /* An odd sequence: slots 0 and 1. */
     volume->super = super;
     const mr_transfer write = {
         .op = MR_IO_WRITE, .file = data_file, .bytes = blocks, .size_bytes = 2 * MR_BLOCK_BYTES};
@@ -302,6 +339,38 @@ static mr_status format(mr_state *state, int32_t data_file, uint8_t *blocks, mr_
         return io_failed(state, "data: cannot be written", error, diag);
     }
     return sync_both(state, data_file, diag);
+}
+
+/* What reads back may still be only in a cache, its own sync having failed in a former life. All
+ * that the superblock names was durable before it was written. */
+static mr_status write_again(mr_state *state, int32_t data_file, uint8_t *blocks, mr_diag *diag)
+{
+    const uint64_t offset = mr_volume_fill_pair(&state->volume.super, blocks);
+    const mr_transfer write = {.op = MR_IO_WRITE,
+                               .file = data_file,
+                               .offset = offset,
+                               .bytes = blocks,
+                               .size_bytes = 2 * MR_BLOCK_BYTES};
+    const int32_t error = mr_wal_transfer(state, &write);
+
+    if (error != 0) {
+        return io_failed(state, "data: cannot be written", error, diag);
+    }
+    return sync_both(state, data_file, diag);
+}
+
+static bool base_is_sane(const mr_superblock *super)
+{
+    const uint64_t first = (uint64_t)super->part_bytes + MR_BLOCK_BYTES;
+
+    if (super->base_to == 0) {
+        return super->base_from == 0 && super->wal_position == first;
+    }
+    return super->base_from == super->base_to && super->manifest_bytes % MR_BLOCK_BYTES == 0 &&
+           super->manifest_bytes > 0 && super->manifest_bytes <= INT64_MAX / 2 &&
+           super->manifest_block <= INT64_MAX / 2 / MR_BLOCK_BYTES &&
+           super->wal_position >= first && super->wal_position % MR_BLOCK_BYTES == 0 &&
+           super->wal_position % super->part_bytes >= MR_BLOCK_BYTES;
 }
 
 /* What reads back may still be only in a cache. */

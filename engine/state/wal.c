@@ -6,24 +6,25 @@
  * sync as its own request. Never plain chunks followed by one durable write: the kernel may turn
  * that into a forced-unit-access write and drop the flush of the drive's cache.
  *
- * Parts are zero-filled before use, by the ring's helper two parts ahead, because a write into
- * prewritten space needs no journal. In this release they are used once, in order, part n at
- * (n - 1) x part size; a log that reaches its limit ends in E_STATE_NO_SPACE.
+ * Parts are zero-filled before their first use, by the ring's helper two parts ahead, because a
+ * write into prewritten space needs no journal; parts.c says where each stands. What a base has
+ * made free is used again first. A log that reaches its limit all the same ends in
+ * E_STATE_NO_SPACE.
  */
 #include "engine/base/crash.h"
 #include "engine/state/state_private.h"
 #include <errno.h>
 #include <stdio.h>
 
-enum tag_kind { TAG_PIECE = 1, TAG_SYNC, TAG_PART, TAG_TRANSFER };
+enum tag_kind { TAG_PIECE = 1, TAG_SYNC, TAG_PART, TAG_TRANSFER, TAG_BASE, TAG_GROW };
 
 enum { KIND_SHIFT = 32, SEND_BATCH = 32, BLOCKING_WAIT_US = 100 * 1000, TRANSFERS_MAX = 16 };
 
 static uint64_t tag_of(enum tag_kind kind, uint32_t index);
-static uint32_t part_of(const mr_volume *volume, uint64_t position);
+static uint64_t part_of(const mr_volume *volume, uint64_t position);
 static void add_piece(mr_flight *flight, uint64_t offset, uint8_t *bytes, uint64_t size_bytes);
 static void cut_pieces(mr_state *state, uint64_t from, uint64_t end);
-static uint8_t *part_block(mr_state *state, uint32_t part, uint8_t *room);
+static uint8_t *part_block(mr_state *state, uint64_t part, uint8_t *room);
 static void send_pieces(mr_state *state);
 static void finish_writing(mr_state *state);
 static void fail(mr_state *state, mr_status status, int32_t error);
@@ -51,8 +52,13 @@ uint64_t mr_wal_advance(const mr_volume *volume, uint64_t position, uint64_t byt
 
 uint64_t mr_wal_file_offset(const mr_volume *volume, uint64_t position)
 {
-    MR_ASSERT(position >= volume->super.part_bytes);
-    return position - volume->super.part_bytes;
+    const uint64_t part_bytes = volume->super.part_bytes;
+    const uint32_t slot = mr_parts_find(volume, position / part_bytes);
+
+    if (slot == UINT32_MAX) {
+        return (uint64_t)volume->parts_ready * part_bytes;
+    }
+    return slot * part_bytes + position % part_bytes;
 }
 
 mr_step mr_wal_room(mr_state *state, uint64_t bytes)
@@ -60,26 +66,36 @@ mr_step mr_wal_room(mr_state *state, uint64_t bytes)
     mr_volume *volume = &state->volume;
     const uint64_t last = mr_wal_advance(volume, state->log.end.position, bytes - MR_BLOCK_BYTES);
 
-    if (part_of(volume, last) <= volume->parts_ready) {
-        return MR_STEP_NEXT;
+    for (uint64_t part = part_of(volume, state->log.end.position); part <= part_of(volume, last);
+         part++) {
+        if (mr_parts_take(volume, part)) {
+            continue;
+        }
+        if (volume->parts_ready < volume->part_count_max && volume->part_error == 0) {
+            state->parts_wanted = part_of(volume, last);
+            mr_wal_prepare_parts(state);
+            if (mr_parts_take(volume, part)) { /* A simulated helper works at once. */
+                continue;
+            }
+            return volume->part_error == 0 ? MR_STEP_WAIT : MR_STEP_FAILED;
+        }
+        /* An install under way makes parts free; a candidate that waits for more epochs does not.
+         */
+        return mr_base_is_installing(state) ? MR_STEP_WAIT : MR_STEP_FAILED;
     }
-    if (part_of(volume, last) > volume->part_count_max || volume->part_error != 0) {
-        return MR_STEP_FAILED;
-    }
-    state->parts_wanted = part_of(volume, last);
-    mr_wal_prepare_parts(state);
-    return part_of(volume, last) <= volume->parts_ready ? MR_STEP_NEXT : MR_STEP_WAIT;
+    return MR_STEP_NEXT;
 }
 
 void mr_wal_prepare_parts(mr_state *state)
 {
     mr_volume *volume = &state->volume;
-    const uint32_t part = part_of(volume, state->log.end.position);
+    const uint64_t part = part_of(volume, state->log.end.position);
+    const uint64_t mapped_end = part + mr_parts_run(volume, part);
+    const uint64_t ready_end = mapped_end + volume->free_count;
 
     if (volume->part_pending || volume->part_error != 0 ||
         volume->parts_ready >= volume->part_count_max ||
-        (volume->parts_ready >= part + MR_PARTS_AHEAD &&
-         state->parts_wanted <= volume->parts_ready)) {
+        (ready_end > part + MR_PARTS_AHEAD && ready_end > state->parts_wanted)) {
         return;
     }
     const mr_file_job job = {.descriptor = volume->wal_descriptor,
@@ -149,7 +165,15 @@ void mr_state_complete(mr_state *state, const mr_io_completion *completion)
         MR_ASSERT(volume->part_pending);
         volume->part_pending = false;
         volume->part_error = completion->error;
-        volume->parts_ready += completion->error == 0;
+        if (completion->error == 0) {
+            volume->free_slots[volume->free_count++] = volume->parts_ready++;
+        }
+        return;
+    case TAG_BASE:
+        mr_base_complete(state, (uint32_t)completion->tag, completion->error);
+        return;
+    case TAG_GROW:
+        mr_base_grown(state, completion->error);
         return;
     case TAG_TRANSFER:
         MR_ASSERT(state->transfer_count > 0);
@@ -194,6 +218,13 @@ mr_status mr_wal_failure(const mr_state *state, mr_diag *diag)
     if (state->flight_is_full) {
         return mr_state_full(state, diag);
     }
+    if (state->base.error != 0) {
+        return mr_diag_set(diag, MR_ERR_IO, 0,
+                           "E_STATE_IO: %s/shard-%u.data: a base could not be written: %s; check "
+                           "the disk",
+                           volume->directory, state->options.shard,
+                           mr_io_error_text(state->base.error, text));
+    }
     if (flight->status == MR_ERR_LIMIT) {
         if (volume->part_error != 0 && volume->part_error != ENOSPC) {
             return mr_diag_set(diag, MR_ERR_IO, 0,
@@ -206,9 +237,10 @@ mr_status mr_wal_failure(const mr_state *state, mr_diag *diag)
             diag, MR_ERR_LIMIT, 0, "E_STATE_NO_SPACE: %s/shard-%u.wal: no room for epoch %llu: %s",
             volume->directory, state->options.shard,
             (unsigned long long)state->epochs[1 - state->open].number,
-            volume->part_error != 0 ? "the filesystem is full; free space and start again"
-                                    : "the log has reached state.wal_max, and this release cannot "
-                                      "shorten it; raise state.wal_max and start again");
+            volume->part_error != 0 || state->base.no_room == ENOSPC
+                ? "the filesystem is full; free space and start again"
+                : "the log has reached state.wal_max before a base could shorten it; raise "
+                  "state.wal_max or lower commit.dirty_state, and start again");
     }
     return mr_diag_set(diag, flight->status, 0,
                        "E_STATE_IO: %s/shard-%u.wal: epoch %llu could not be written: %s; check "
@@ -281,8 +313,9 @@ mr_status mr_wal_rewrite_last(mr_state *state, mr_diag *diag)
 void mr_wal_settle(mr_state *state)
 {
     while (state->flight.phase == MR_FLIGHT_WRITING || state->flight.phase == MR_FLIGHT_SYNCING ||
-           state->volume.part_pending) {
+           state->volume.part_pending || mr_base_is_busy(state)) {
         mr_wal_pump(state);
+        mr_base_pump(state);
         reap_blocking(state);
     }
     return_others(state);
@@ -295,9 +328,19 @@ static uint64_t tag_of(enum tag_kind kind, uint32_t index)
     return MR_STATE_TAG | (uint64_t)kind << KIND_SHIFT | index;
 }
 
-static uint32_t part_of(const mr_volume *volume, uint64_t position)
+uint64_t mr_wal_base_tag(uint32_t index)
 {
-    return (uint32_t)(position / volume->super.part_bytes);
+    return tag_of(TAG_BASE, index);
+}
+
+uint64_t mr_wal_grow_tag(void)
+{
+    return tag_of(TAG_GROW, 0);
+}
+
+static uint64_t part_of(const mr_volume *volume, uint64_t position)
+{
+    return position / volume->super.part_bytes;
 }
 
 /* Writes for the bytes `from` to `end` of the delta, and the part blocks they come behind. */
@@ -310,6 +353,7 @@ static void cut_pieces(mr_state *state, uint64_t from, uint64_t end)
 
     while (from < end) {
         const uint64_t position = mr_wal_advance(volume, state->log.end.position, from);
+        MR_ASSERT(mr_parts_find(volume, part_of(volume, position)) != UINT32_MAX);
         const uint64_t offset = mr_wal_file_offset(volume, position);
         const uint64_t in_part = part_bytes - position % part_bytes;
         const uint64_t in_chunk = MR_CHUNK_BYTES - from % MR_CHUNK_BYTES;
@@ -337,7 +381,7 @@ static void add_piece(mr_flight *flight, uint64_t offset, uint8_t *bytes, uint64
 }
 
 /* Fills a part's first block, in `room` or in the next of the store's. */
-static uint8_t *part_block(mr_state *state, uint32_t part, uint8_t *room)
+static uint8_t *part_block(mr_state *state, uint64_t part, uint8_t *room)
 {
     if (room == NULL) {
         MR_ASSERT(state->part_block_count < state->part_block_room);

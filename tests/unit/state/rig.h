@@ -24,7 +24,7 @@ enum {
     RIG_TABLES = 2,
     RIG_KEYS = 40,
     RIG_VALUE_MAX = 9000,
-    RIG_EPOCHS_MAX = 64,
+    RIG_EPOCHS_MAX = 256,
     RIG_BATCH = 8
 };
 
@@ -45,6 +45,8 @@ typedef struct rig_past { /* What an epoch sealed. */
     rig_model model;
     mr_task_point points[RIG_TASKS];
     mr_input_offset offsets[RIG_TASKS];
+    uint8_t digests[RIG_TASKS][16];
+    bool is_decided; /* Kafka committed it; the test's to set. */
 } rig_past;
 
 typedef struct rig {
@@ -271,9 +273,13 @@ static inline rig_past *rig_seal_once(rig *r)
     assert_true(r->past_count < RIG_EPOCHS_MAX);
     rig_past *past = &r->pasts[r->past_count++];
     past->epoch = epoch;
+    past->is_decided = false;
     past->model = r->model;
     memcpy(past->points, points, sizeof(points));
     memcpy(past->offsets, r->offsets, sizeof(r->offsets));
+    for (uint32_t i = 0; i < RIG_TASKS; i++) {
+        mr_state_digest(r->state, rig_tasks[i], past->digests[i]);
+    }
     return past;
 }
 

@@ -1,0 +1,409 @@
+/*
+ * base_test.c - bases: a log that would fill many times over never ends, whatever crashes leave is
+ * exactly what was committed, and every epoch from the horizon on can be read.
+ */
+#include "engine/base/assert.h"
+#include "tests/unit/state/rig.h"
+
+enum { LIVES = 8, SEEDS = 240, TURNS_MAX = 20000, HORIZON = 8 };
+
+static uint32_t deaf_percent; /* Epochs that go on although input should pause. */
+static uint64_t bases;        /* Installed in all lives. */
+static uint64_t outcomes;     /* Openings after a crash, each compared with the oracle. */
+
+static rig *create(mr_sim_disk *disk, uint64_t seed)
+{
+    rig *r = rig_create(disk, seed);
+
+    r->options.wal_part_bytes = 16 << 10;
+    r->options.wal_bytes_max = 512 << 10;
+    r->options.epoch_bytes_max = 128 << 10;
+    r->options.memory_bytes = 4 << 20;
+    return r;
+}
+
+static void decide(rig *r, const rig_past *past, const rig_past **committed)
+{
+    r->pasts[past - r->pasts].is_decided = true;
+    *committed = past;
+}
+
+static void forget_old(rig *r, const rig_past **committed)
+{
+    if (r->past_count >= RIG_EPOCHS_MAX - 40) {
+        const uint32_t index = (uint32_t)(*committed - r->pasts);
+        const uint32_t from = index > 20 ? index - 20 : 0;
+        memmove(r->pasts, r->pasts + from, (r->past_count - from) * sizeof(r->pasts[0]));
+        r->past_count -= from;
+        *committed = &r->pasts[index - from];
+    }
+}
+
+/* As the runtime does: a pause holds input; where the store asks, an empty epoch is committed.
+ * Only one turn at a time, so that crashes fall anywhere. False = the disk died. */
+static bool heed(rig *r, const rig_past **committed)
+{
+    for (uint32_t i = 0; (mr_state_demand(r->state) & MR_DEMAND_PAUSE_INPUT) != 0; i++) {
+        const uint64_t dirty = mr_state_dirty_bytes(r->state);
+        if ((mr_state_demand(r->state) & MR_DEMAND_COMMIT) != 0 ||
+            ((mr_state_demand(r->state) & MR_DEMAND_CLOSE_EPOCH) != 0 && dirty > 0)) {
+            if (*committed != NULL) {
+                forget_old(r, committed);
+            }
+            const rig_past *past = rig_seal(r);
+            if (rig_prepare(r, past) != MR_STEP_NEXT) {
+                return false;
+            }
+            mr_state_acknowledge(r->state, past->epoch);
+            decide(r, past, committed);
+        } else if (mr_state_epoch(r->state) == 0) {
+            return false;
+        }
+        rig_turn(r);
+        if (i == 3000) { /* The disk is dead, or the pause never ends: the next seal tells. */
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool epoch(rig *r, const rig_past **committed)
+{
+    forget_old(r, committed);
+    /* A copy under way must not survive what is touched meanwhile. */
+    const bool is_deaf = deaf_percent > 0 && rig_draw(r, 100) < deaf_percent;
+    if (!is_deaf && !heed(r, committed)) {
+        return false;
+    }
+    rig_work(r, (uint32_t)rig_draw(r, 25));
+    const rig_past *past = rig_seal(r);
+    if (rig_prepare(r, past) != MR_STEP_NEXT) {
+        return false;
+    }
+    decide(r, past, committed);
+    if (rig_draw(r, 12) == 0) { /* Committed, and the answer lost. */
+        return rig_roll(r, past) == MR_OK;
+    }
+    mr_state_acknowledge(r->state, past->epoch);
+    rig_turn(r);
+    if (rig_draw(r, 12) == 0) {
+        rig_work(r, 3);
+        const bool ok = rig_roll(r, *committed) == MR_OK; /* Aborted. */
+        if (ok) {
+            rig_check(r, &(*committed)->model);
+        }
+        return ok;
+    }
+    return true;
+}
+
+static void test_a_small_log_never_ends(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = create(disk, 1);
+    mr_state_stats stats;
+    uint64_t size = 0;
+
+    (void)state;
+    r->value_max = 5000;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    const rig_past *committed = rig_commit(r);
+    for (uint32_t i = 0; i < 1500; i++) {
+        if (!epoch(r, &committed)) {
+            fail_msg("epoch %u: %s", i, r->diag.text);
+        }
+    }
+    mr_state_read_stats(r->state, &stats);
+    assert_true(stats.base_count > 10);
+    rig_close(r);
+    assert_non_null(mr_sim_disk_file(disk, "dir/shard-0.wal", &size));
+    assert_true(size <= r->options.wal_bytes_max);
+    assert_non_null(mr_sim_disk_file(disk, "dir/shard-0.data", &size));
+    assert_true(size <= 8 << 20);
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, committed), MR_OK);
+    rig_check(r, &committed->model);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* The reader gives each epoch from the horizon to the newest; one before the base by name. */
+static void read_all(mr_sim_disk *disk, const rig *from, const rig_past *committed)
+{
+    const mr_io io = mr_sim_disk_io(disk);
+    mr_state *reader = NULL;
+    mr_ring *ring = NULL;
+    mr_diag diag;
+    mr_state_summary summary;
+
+    assert_int_equal(mr_ring_open(&ring, &io, &diag), MR_OK);
+    if (mr_state_open_reader(&reader, &from->options, ring, &diag) != MR_OK) {
+        fail_msg("%s", diag.text);
+    }
+    mr_state_summarize(reader, &summary);
+    uint32_t kept = 0;
+    for (const rig_past *past = committed; kept < HORIZON; past--) {
+        uint8_t digest[16];
+        if (past->is_decided) {
+            kept++;
+            if (mr_state_read_epoch(reader, past->epoch, &diag) != MR_OK) {
+                fail_msg("%s", diag.text);
+            }
+            for (uint32_t t = 0; t < RIG_TASKS; t++) {
+                mr_state_digest(reader, rig_tasks[t], digest);
+                assert_memory_equal(digest, past->digests[t], sizeof(digest));
+            }
+            outcomes++;
+        }
+        if (past == from->pasts) {
+            break;
+        }
+    }
+    if (summary.base_epoch > 1) {
+        assert_int_equal(mr_state_read_epoch(reader, summary.base_epoch - 1, &diag),
+                         MR_ERR_REFUSED);
+        assert_non_null(strstr(diag.text, "E_STATE_TOO_OLD"));
+    }
+    mr_state_close(reader);
+    mr_ring_close(ring);
+}
+
+static void check_disk(mr_sim_disk *disk, const rig *r, const rig_past *committed)
+{
+    for (uint32_t twice = 0; twice < 2; twice++) { /* Opening again changes nothing. */
+        rig *again = create(disk, 1);
+        again->options = r->options;
+        again->incarnation = r->incarnation + 1000;
+        if (rig_open(again) != MR_OK || rig_roll(again, committed) != MR_OK) {
+            fail_msg("%s", again->diag.text);
+        }
+        rig_check(again, &committed->model);
+        rig_free(again);
+        outcomes++;
+    }
+}
+
+/* Lives that end at any call of the disk, with trouble below; several bases each. */
+static void run(uint64_t seed)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(seed);
+    rig *r = create(disk, seed * 31 + 7);
+    const rig_past *committed = NULL;
+
+    r->value_max = rig_draw(r, 2) == 0 ? 120 : 5000;
+    r->options.wal_part_bytes = (uint32_t)(2 + rig_draw(r, 4)) * 4096;
+    r->options.wal_bytes_max = (256 << 10) + rig_draw(r, 256 << 10);
+    for (uint32_t life = 0; life < LIVES; life++) {
+        const mr_sim_fault trouble = {
+            .short_percent = (uint32_t)rig_draw(r, 2) * 10,
+            .busy_percent = (uint32_t)rig_draw(r, 2) * 10,
+            .delay_max = (uint32_t)rig_draw(r, 4),
+            .queue_max = (uint32_t)rig_draw(r, 4),
+            .sync_error_at = rig_draw(r, 5) == 0 ? 1 + rig_draw(r, 30) : 0,
+            .write_error_at = rig_draw(r, 5) == 0 ? 1 + rig_draw(r, 200) : 0};
+        mr_sim_disk_fault(disk, &trouble);
+        mr_sim_disk_die_at(disk, mr_sim_disk_call_count(disk) + 1 + rig_draw(r, 1500));
+        bool alive = rig_open(r) == MR_OK;
+        if (alive) {
+            const mr_status status = rig_roll(r, committed);
+            if (status == MR_ERR_REFUSED || status == MR_ERR_CORRUPT) {
+                /* A dying disk may fail every read; a sound one must not refuse. */
+                assert_true(status == MR_ERR_CORRUPT);
+            }
+            alive = status == MR_OK;
+        }
+        if (alive && committed == NULL) {
+            const rig_past *past = rig_seal(r);
+            alive = rig_prepare(r, past) == MR_STEP_NEXT;
+            if (alive) {
+                mr_state_acknowledge(r->state, past->epoch);
+                decide(r, past, &committed);
+            }
+        }
+        for (uint32_t i = 0; alive && i < 60; i++) {
+            alive = epoch(r, &committed);
+        }
+        if (r->state != NULL) {
+            mr_state_stats stats;
+            mr_state_read_stats(r->state, &stats);
+            bases += stats.base_count;
+        }
+        rig_close(r);
+        if (rig_draw(r, 4) == 0) { /* The process dies, the machine lives. */
+            mr_sim_disk_die_at(disk, 0);
+            mr_sim_disk_fault(disk, &(mr_sim_fault){.read_error_at = 0});
+        } else {
+            mr_sim_disk_crash(disk, NULL);
+        }
+        if (committed != NULL) {
+            for (uint64_t variant = 0; variant < 2; variant++) {
+                mr_sim_disk *copy = mr_sim_disk_clone(disk, seed + variant);
+                check_disk(copy, r, committed);
+                if (variant == 1) {
+                    read_all(copy, r, committed);
+                }
+                mr_sim_disk_destroy(copy);
+            }
+        }
+    }
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+static void test_random_lives_with_bases(void **state)
+{
+    const char *only = getenv("MR_SEED");
+    const char *runs = getenv("MR_RUNS");
+    const uint64_t count = runs != NULL ? strtoull(runs, NULL, 10) : SEEDS;
+
+    (void)state;
+    if (only != NULL) {
+        deaf_percent = strtoull(only, NULL, 10) % 2 == 0 ? 40 : 0;
+        run(strtoull(only, NULL, 10));
+        return;
+    }
+    for (uint64_t seed = 1; seed <= count; seed++) {
+        deaf_percent = seed % 2 == 0 ? 40 : 0;
+        run(seed);
+    }
+    deaf_percent = 0;
+    print_message("base_test: %llu outcomes, %llu bases installed\n", (unsigned long long)outcomes,
+                  (unsigned long long)bases);
+    assert_true(bases > count);
+}
+
+/* A store of many epochs with a base in the middle, closed. */
+static rig *with_base(mr_sim_disk *disk, const rig_past **committed)
+{
+    rig *r = create(disk, 9);
+    mr_state_stats stats = {.base_count = 0};
+
+    r->options.wal_bytes_max = 256 << 10;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    decide(r, rig_commit(r), committed);
+    for (uint32_t i = 0; i < 200 && stats.base_count < 2; i++) {
+        assert_true(heed(r, committed));
+        rig_work(r, 10);
+        decide(r, rig_commit(r), committed);
+        rig_turn(r);
+        mr_state_read_stats(r->state, &stats);
+    }
+    assert_true(stats.base_count >= 2);
+    rig_close(r);
+    return r;
+}
+
+/* One bit turned anywhere: the right answer or a refusal by name, never a wrong answer. */
+static void test_a_flipped_bit_is_never_believed(void **state)
+{
+    static const char *const paths[] = {"dir/shard-0.wal", "dir/shard-0.data"};
+    mr_sim_disk *disk = mr_sim_disk_create(3);
+    const rig_past *committed = NULL;
+    rig *r = with_base(disk, &committed);
+    uint32_t refused[2] = {0};
+
+    (void)state;
+    for (size_t p = 0; p < MR_LENGTH(paths); p++) {
+        uint64_t size = 0;
+        assert_non_null(mr_sim_disk_file(disk, paths[p], &size));
+        for (uint64_t at = 0; at < size; at += 211) {
+            mr_sim_disk *copy = mr_sim_disk_clone(disk, at);
+            mr_sim_disk_file(copy, paths[p], &size)[at] ^= (uint8_t)(1u << (at % 8));
+            rig *again = create(copy, 1);
+            again->options = r->options;
+            mr_status status = rig_open(again);
+            if (status == MR_OK) {
+                status = rig_roll(again, committed);
+            }
+            if (status == MR_OK) {
+                rig_check(again, &committed->model);
+            } else {
+                refused[p]++;
+                assert_non_null(strstr(again->diag.text, "E_STATE_"));
+            }
+            rig_free(again);
+            mr_sim_disk_destroy(copy);
+            outcomes++;
+        }
+    }
+    assert_true(refused[0] > 20 && refused[1] > 20);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* Each call to the disk in a restart, a base, its install and the reuse of parts is the last. */
+static void test_death_at_every_call_of_a_base(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(4);
+    const rig_past *built = NULL;
+    rig *r = with_base(disk, &built);
+    bool reached_the_end = false;
+
+    (void)state;
+    for (uint64_t at = 1; !reached_the_end; at++) {
+        assert_true(at < 3000);
+        mr_sim_disk *copy = mr_sim_disk_clone(disk, at);
+        rig *again = create(copy, 1);
+        const uint64_t calls = mr_sim_disk_call_count(copy);
+        memcpy(again, r, sizeof(*again));
+        again->disk = copy;
+        const rig_past *committed = &again->pasts[built - r->pasts];
+        mr_state_stats stats = {.base_count = 0};
+        mr_sim_disk_die_at(copy, calls + at);
+        bool alive = rig_open(again) == MR_OK && rig_roll(again, committed) == MR_OK;
+        for (uint32_t i = 0; alive && stats.base_count == 0; i++) {
+            assert_true(i < 100);
+            alive = heed(again, &committed);
+            if (alive) {
+                rig_work(again, 10);
+                const rig_past *past = rig_seal(again);
+                alive = rig_prepare(again, past) == MR_STEP_NEXT;
+                if (alive) {
+                    mr_state_acknowledge(again->state, past->epoch);
+                    decide(again, past, &committed);
+                    mr_state_read_stats(again->state, &stats);
+                }
+            }
+        }
+        reached_the_end = alive;
+        rig_close(again);
+        mr_sim_disk_crash(copy, NULL);
+        check_disk(copy, again, committed);
+        read_all(copy, again, committed);
+        rig_free(again);
+        mr_sim_disk_destroy(copy);
+    }
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* A record in Kafka that is older than the base is refused by its own name. */
+static void test_a_point_before_the_base_is_too_old(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(3);
+    const rig_past *committed = NULL;
+    rig *r = with_base(disk, &committed);
+    const rig_past first = r->pasts[1];
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &first), MR_ERR_REFUSED);
+    assert_non_null(strstr(r->diag.text, "E_STATE_TOO_OLD"));
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_small_log_never_ends),
+        cmocka_unit_test(test_random_lives_with_bases),
+        cmocka_unit_test(test_a_flipped_bit_is_never_believed),
+        cmocka_unit_test(test_death_at_every_call_of_a_base),
+        cmocka_unit_test(test_a_point_before_the_base_is_too_old),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
