@@ -208,6 +208,7 @@ static mr_status state_open(mr_shard *shard)
                                 .shard = shard->options.index,
                                 .memory_bytes = shard->options.store_bytes,
                                 .wal_bytes_max = shard->plan->state.wal_max_bytes,
+                                .checkpoint_us = shard->plan->state.checkpoint_us,
                                 .epoch_bytes_max = epoch_bytes,
                                 .value_bytes_max = (uint32_t)shard->plan->state.value_max_bytes,
                                 .memory = shard->env.memory};

@@ -15,9 +15,13 @@ enum {
     TRANSACTION_TIMEOUT_US_MIN = 10000000,
     TRANSACTION_TIMEOUT_US_MAX = 900000000, /* The brokers' default limit. */
     DIRTY_STATE_BYTES_MAX = 56 << 20,
+    CHECKPOINT_US = 300000000,
+    CHECKPOINT_US_MIN = 1000000,
     BROKERS_MAX = 64,
     VALUE_BYTES_MAX = 1 << 20
 };
+
+#define CHECKPOINT_US_MAX (INT64_C(86400) * 1000000)
 
 /* Properties that librdkafka gets from millrace alone. */
 static const char *const owned[] = {
@@ -337,20 +341,19 @@ static void read_commit_times(mr_load *load, const mr_yaml *map)
 static void read_state(mr_load *load)
 {
     static const mr_key_rule rules[] = {
-        {"durability", NULL, 0},
-        {"io", NULL, 0},
-        {"checkpoint", "the delta log is the only file of a shard's state", 0},
-        {"wal_max", NULL, 0},
-        {"value_max", NULL, 0},
-        {"topics", "no internal topics are made", 0},
+        {"durability", NULL, 0}, {"io", NULL, 0},
+        {"checkpoint", NULL, 0}, {"wal_max", NULL, 0},
+        {"value_max", NULL, 0},  {"topics", "no internal topics are made", 0},
     };
     const mr_yaml *map = section(load, "state", rules, MR_LENGTH(rules));
     mr_plan *plan = load->plan;
     const mr_yaml *node = mr_yaml_get(map, "durability");
     uint32_t choice = 0;
+    int64_t value_us = 0;
 
     plan->state.io = MR_PLAN_IO_AUTO;
     plan->state.wal_max_bytes = (uint64_t)4 << 30;
+    plan->state.checkpoint_us = CHECKPOINT_US;
     plan->state.value_max_bytes = (uint64_t)1 << 20;
     if (node != NULL) {
         (void)mr_value_choice(load, node, "state.durability", "local", "changelog", &choice);
@@ -360,6 +363,15 @@ static void read_state(mr_load *load)
         mr_value_choice(load, node, "state.io", "auto|uring|threads", "aio", &choice)) {
         MR_ASSERT(choice <= MR_PLAN_IO_THREADS);
         plan->state.io = (mr_plan_io)choice;
+    }
+    node = mr_yaml_get(map, "checkpoint");
+    if (node != NULL && mr_value_duration(load, node, "state.checkpoint", &value_us)) {
+        if (value_us < CHECKPOINT_US_MIN || value_us > CHECKPOINT_US_MAX) {
+            mr_load_error(load, node->place, 106, NULL,
+                          "state.checkpoint must be at least 1s and at most 24h");
+        } else {
+            plan->state.checkpoint_us = value_us;
+        }
     }
     test_size(load, mr_yaml_get(map, "wal_max"), "state.wal_max", (uint64_t)4 << 20,
               (uint64_t)1 << 50, &plan->state.wal_max_bytes);

@@ -134,6 +134,7 @@ typedef struct mr_plan {
     struct {
         mr_plan_io io;
         uint64_t wal_max_bytes, value_max_bytes;
+        int64_t checkpoint_us; /* A base of the state at least so often, where the log grew. */
     } state;
     struct {
         mr_plan_size total, kafka;

@@ -19,19 +19,20 @@ USERS = 200
 CHECK = documents.ROOT / "tests" / "check"
 
 
-def rows(first, count):
+def rows(first, count, users=USERS):
     """(key, value) of records first, first + 1, ...: JSON that both topologies can read."""
     for n in range(first, first + count):
         mixed = (n * 0x9E3779B97F4A7C15 >> 32) & 0xFFFFFFFF
-        user = f"u{mixed % USERS}"
+        user = f"u{mixed % users}"
         yield user, f'{{"user_id":"{user}","amount":{mixed % 2001 - 1000}.{n % 10},"seq":{n}}}'
 
 
 class Scenario:
     """One topology of one case, with its topics and its judge."""
 
-    def __init__(self, t, kind, shards=1, **commit):
-        """commit: keys of the document's `commit:` other than those of all tests."""
+    def __init__(self, t, kind, shards=1, state=None, users=USERS, **commit):
+        """commit: keys of the document's `commit:` other than those of all tests; state: its
+        `state:`; users: keys."""
         self.t = t
         self.kind = kind
         self.shards = shards
@@ -39,12 +40,15 @@ class Scenario:
         self.sink = t.topic("out")
         text = getattr(documents, kind)(t, self.source, self.sink)
         text["commit"].update({"records": EPOCH_RECORDS, **commit})
+        if state:
+            text["state"] = state
         self.path = documents.write(t, text)
         self.watch = documents.Watch(t, self.source)
         self.fed = 0
+        self.users = users
 
     def feed(self, count):
-        self.t.kafka.produce(self.source, rows(self.fed, count))
+        self.t.kafka.produce(self.source, rows(self.fed, count, self.users))
         self.fed += count
 
     def worker(self, *flags, **more):

@@ -79,7 +79,7 @@ static void test_refusals(void **state)
     fake_expect(HEAD "kafka: { brokers: [a:1] }\ncommit: { slots: 2 }\n" ITEMS, 109, 4);
     fake_expect(HEAD "kafka: { brokers: [a:1] }\nstate: { durability: changelog }\n" ITEMS, 109, 4);
     fake_expect(HEAD "kafka: { brokers: [a:1] }\nstate: { io: aio }\n" ITEMS, 109, 4);
-    fake_expect(HEAD "kafka: { brokers: [a:1] }\nstate: { checkpoint: 1m }\n" ITEMS, 109, 4);
+    fake_expect(HEAD "kafka: { brokers: [a:1] }\nstate: { checkpoint: 500ms }\n" ITEMS, 106, 4);
     fake_expect(HEAD "kafka: { brokers: [a:1] }\nmemory: { total: 96% }\n" ITEMS, 106, 4);
     fake_expect(HEAD "kafka: { brokers: [a:1] }\nmemory: { total: 0 }\n" ITEMS, 106, 4);
     fake_expect(HEAD "kafka: { brokers: [a:1] }\ndelivery: once\n" ITEMS, 106, 4);
