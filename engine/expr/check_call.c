@@ -223,6 +223,9 @@ static const mr_function *find_function(const mr_node *node)
         if (same != NULL) {
             return same;
         }
+        if (both[0].type == MR_DATE) {
+            return NULL; /* `date + '1'`: a number of days, or an interval? */
+        }
     }
     for (fit how = FIT_EXACT; how <= FIT_ANY_LITERAL; how++) {
         const mr_function *f = find_by(node, types, how);
