@@ -101,6 +101,38 @@ uint32_t mr_time_print(int64_t time_us, char out[MR_TIME_TEXT_MAX])
     return size_bytes;
 }
 
+int mr_date_parse(const char *text, size_t size_bytes, int32_t *days)
+{
+    cursor in = {.at = text, .end = text + size_bytes};
+    int64_t date_us = 0, unused = 0;
+
+    MR_ASSERT(days != NULL && (text != NULL || size_bytes == 0));
+    const int result = parse_date(&in, &date_us);
+    if (result == PARSE_SYNTAX) {
+        return PARSE_SYNTAX;
+    }
+    const int whole = in.at < in.end ? mr_time_parse(text, size_bytes, &unused) : PARSE_OK;
+    if (whole != PARSE_OK || result != PARSE_OK) {
+        return whole != PARSE_OK ? whole : result;
+    }
+    *days = (int32_t)(date_us / US_PER_DAY);
+    return PARSE_OK;
+}
+
+uint32_t mr_date_print(int32_t days, char out[MR_TIME_TEXT_MAX])
+{
+    mr_civil civil = {0};
+
+    MR_ASSERT(days >= MR_DATE_MIN && days <= MR_DATE_MAX);
+    mr_time_civil(days * US_PER_DAY, &civil);
+    put_digits(out, 4, civil.year);
+    out[4] = '-';
+    put_digits(out + 5, 2, civil.month);
+    out[7] = '-';
+    put_digits(out + 8, 2, civil.day);
+    return 10;
+}
+
 int mr_duration_parse(const char *text, size_t size_bytes, int64_t *duration_us)
 {
     static const struct {

@@ -16,6 +16,7 @@ _Static_assert((int)MR_DECIMAL_TEXT_MAX <= TEXT_ROOM && (int)MR_TIME_TEXT_MAX <=
 typedef union cell { /* A parsed value. */
     uint8_t boolean;
     int64_t integer;
+    int32_t date;
     double real;
     mr_int128 numeric;
 } cell;
@@ -54,6 +55,8 @@ static uint32_t print_cell(const mr_column *column, mr_type type, uint32_t scale
         return mr_double_print(column->as.doubles[row], out);
     case MR_NUMERIC:
         return mr_decimal_print(column->as.numerics[row], scale, out);
+    case MR_DATE:
+        return mr_date_print(column->as.dates[row], out);
     default:
         MR_ASSERT(type == MR_TIMESTAMPTZ);
         return mr_time_print(column->as.integers[row], out);
@@ -211,6 +214,9 @@ static mr_row_error parse_cell(const mr_program_step *step, mr_view text, cell *
     case MR_NUMERIC:
         return mr_numeric_from_text(chars, text.size_bytes, step->precision, step->scale,
                                     &out->numeric);
+    case MR_DATE:
+        return by_parser(mr_date_parse(chars, text.size_bytes, &out->date), MR_ROW_22007,
+                         MR_ROW_22008);
     default:
         MR_ASSERT(step->operation == MR_TIMESTAMPTZ);
         return by_parser(mr_time_parse(chars, text.size_bytes, &out->integer), MR_ROW_22007,
@@ -263,6 +269,9 @@ static void parse_column(mr_frame *frame, const mr_program_step *step,
         switch ((mr_type)step->operation) {
         case MR_BOOLEAN:
             ((uint8_t *)cells)[row] = value.boolean;
+            break;
+        case MR_DATE:
+            ((int32_t *)cells)[row] = value.date;
             break;
         case MR_DOUBLE:
             ((double *)cells)[row] = value.real;

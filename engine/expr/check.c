@@ -103,7 +103,9 @@ static bool comparable(mr_compile *c, const mr_node *node, mr_value_type type)
     case MR_DOUBLE:
     case MR_NUMERIC:
     case MR_TEXT:
+    case MR_BYTEA:
     case MR_TIMESTAMPTZ:
+    case MR_DATE:
         return true;
     case MR_JSONB:
         return mr_compile_error(c, node->location, 303,
@@ -377,10 +379,28 @@ static bool check_get(mr_compile *c, mr_node *node)
     return true;
 }
 
+/* bytea || bytea; a quoted literal beside it is one too. */
+static bool check_concat_bytes(mr_compile *c, mr_node *node)
+{
+    if (!mr_convert_kind(c, &node->kids[0], MR_BYTEA) ||
+        !mr_convert_kind(c, &node->kids[1], MR_BYTEA)) {
+        return false;
+    }
+    node->type.type = MR_BYTEA;
+    mr_node_inherit(node);
+    mr_node_can_fail(node, MR_FALLIBLE_RANGE, "length of ||");
+    return true;
+}
+
 static bool check_concat(mr_compile *c, mr_node *node)
 {
     char a[MR_TYPE_TEXT_MAX], b[MR_TYPE_TEXT_MAX];
     bool has_text = false, has_other = false;
+
+    if (node->kid_count == 2 &&
+        (node->kids[0]->type.type == MR_BYTEA || node->kids[1]->type.type == MR_BYTEA)) {
+        return check_concat_bytes(c, node);
+    }
 
     for (uint32_t i = 0; i < node->kid_count; i++) {
         const uint16_t type = node->kids[i]->type.type;
@@ -444,8 +464,9 @@ static bool check_aggregate(mr_compile *c, mr_node *node)
         return true;
     }
     node->nullable = true;
-    if (!is_number && (aggregate == MR_SUM || aggregate == MR_AVG ||
-                       (type.type != MR_TEXT && type.type != MR_TIMESTAMPTZ))) {
+    if (!is_number &&
+        (aggregate == MR_SUM || aggregate == MR_AVG ||
+         (type.type != MR_TEXT && type.type != MR_TIMESTAMPTZ && type.type != MR_DATE))) {
         return mr_compile_error(c, node->location, 303, "no %s() for %s", node->name,
                                 mr_value_type_text(type, text));
     }

@@ -3,6 +3,7 @@
  * check.c.
  */
 #include "engine/base/decimal.h"
+#include "engine/base/time_unit.h"
 #include "engine/expr/expr_private.h"
 #include <millrace/plan.h>
 #include <string.h>
@@ -58,6 +59,36 @@ static bool take_digits(mr_compile *c, mr_node *node, mr_value_type *digits)
     return true;
 }
 
+/* The constant unit of date_trunc and extract, which becomes part of the step. */
+static bool take_unit(mr_compile *c, mr_node *node)
+{
+    const mr_node *given = node->kids[0];
+    const mr_view text = given->value.as.view;
+    mr_time_unit unit = MR_UNIT_DAY;
+
+    if (given->kind != MR_NODE_CONST || given->value.is_null) {
+        return mr_compile_error(c, given->location, 304,
+                                "%s() takes a constant unit\nhint: 'day', 'hour', ...", node->name);
+    }
+    const bool is_part = node->function->rule == MR_RULE_PART;
+    if (!mr_time_unit_named((const char *)text.bytes, text.size_bytes, &unit) ||
+        (!is_part && unit > MR_UNIT_LAST_TO_TRUNCATE)) {
+        return mr_compile_error(
+            c, given->location, 308, "%s() knows no unit \"%.40s\" (22023)\nhint: %s%s", node->name,
+            (const char *)text.bytes,
+            "microseconds, milliseconds, second, minute, hour, day, week, month, quarter, year, "
+            "decade, century, millennium",
+            is_part ? ", epoch, dow, isodow, doy, isoyear, julian" : "");
+    }
+    node->operation = (uint8_t)unit;
+    node->kids[0] = node->kids[1];
+    node->kid_count = 1;
+    const uint8_t scale = (uint8_t)mr_time_part_scale(unit);
+    node->type =
+        is_part ? (mr_value_type){MR_NUMERIC, 20, scale} : (mr_value_type){.type = MR_TIMESTAMPTZ};
+    return true;
+}
+
 bool mr_check_call(mr_compile *c, mr_node *node)
 {
     if (strcmp(node->name, "concat") == 0 || strcmp(node->name, "concat_ws") == 0) {
@@ -78,7 +109,11 @@ bool mr_check_call(mr_compile *c, mr_node *node)
     if (f->rule == MR_RULE_DIGITS && !take_digits(c, node, &b)) {
         return false;
     }
-    if (f->rule == MR_RULE_FIXED) {
+    if (f->rule == MR_RULE_UNIT || f->rule == MR_RULE_PART) {
+        if (!take_unit(c, node)) {
+            return false;
+        }
+    } else if (f->rule == MR_RULE_FIXED) {
         node->type.type = f->result;
     } else if (f->rule == MR_RULE_SAME) {
         node->type = a;
@@ -188,6 +223,9 @@ static const mr_function *find_function(const mr_node *node)
         if (same != NULL) {
             return same;
         }
+        if (both[0].type == MR_DATE) {
+            return NULL; /* `date + '1'`: a number of days, or an interval? */
+        }
     }
     for (fit how = FIT_EXACT; how <= FIT_ANY_LITERAL; how++) {
         const mr_function *f = find_by(node, types, how);
@@ -245,6 +283,12 @@ static uint8_t call_fallible(const mr_node *node)
     const mr_function *f = node->function;
     uint8_t classes = f->fallible;
 
+    if (f->rule == MR_RULE_UNIT && node->operation < MR_UNIT_WEEK) {
+        return 0; /* Only longer units begin before the year 1. */
+    }
+    if (f->rule == MR_RULE_UNIT || f->rule == MR_RULE_PART) {
+        return classes;
+    }
     if (f->rule != MR_RULE_FIXED && f->rule != MR_RULE_SAME && f->rule != MR_RULE_MODULO) {
         const uint32_t digits = f->rule == MR_RULE_DIVIDE || f->rule == MR_RULE_QUOTIENT ? 37 : 38;
         classes &= node->type.precision < digits ? (uint8_t)~MR_FALLIBLE_RANGE : 0xff;

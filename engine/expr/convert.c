@@ -28,6 +28,12 @@ static const cast_rule cast_rules[] = {
     {MR_NUMERIC, MR_TEXT, mr_run_cast_to_text, NULL},
     {MR_DOUBLE, MR_TEXT, mr_run_cast_to_text, NULL},
     {MR_TIMESTAMPTZ, MR_TEXT, mr_run_cast_to_text, NULL},
+    {MR_DATE, MR_TEXT, mr_run_cast_to_text, NULL},
+    {MR_DATE, MR_TIMESTAMPTZ, mr_run_cast_date_time, NULL},
+    {MR_TIMESTAMPTZ, MR_DATE, mr_run_cast_time_date, NULL},
+    {MR_BYTEA, MR_TEXT, mr_run_cast_bytes_text, NULL},
+    {MR_TEXT, MR_BYTEA, mr_run_cast_text_bytes, "cast text -> bytea"},
+    {MR_TEXT, MR_DATE, mr_run_cast_from_text, "cast text -> date"},
     {MR_JSONB, MR_TEXT, mr_run_cast_to_text, NULL},
     {MR_TEXT, MR_BOOLEAN, mr_run_cast_from_text, "cast text -> boolean"},
     {MR_TEXT, MR_BIGINT, mr_run_cast_from_text, "cast text -> bigint"},
@@ -238,6 +244,9 @@ static bool value_of_cell(mr_compile *c, const mr_column *column, mr_type type, 
     case MR_BIGINT:
     case MR_TIMESTAMPTZ:
         value->as.integer = column->as.integers[0];
+        return true;
+    case MR_DATE:
+        value->as.integer = column->as.dates[0];
         return true;
     case MR_DOUBLE:
         value->as.real = column->as.doubles[0];

@@ -239,6 +239,9 @@ static void fill_constant(mr_register *reg, mr_type type, const mr_value *value,
         case MR_TIMESTAMPTZ:
             ((int64_t *)reg->cells)[i] = value->as.integer;
             break;
+        case MR_DATE:
+            ((int32_t *)reg->cells)[i] = (int32_t)value->as.integer;
+            break;
         case MR_DOUBLE:
             ((double *)reg->cells)[i] = value->as.real;
             break;

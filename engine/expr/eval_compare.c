@@ -115,6 +115,18 @@ static void compare_integer(mr_frame *frame, const mr_program_step *step)
     finish(frame, step);
 }
 
+static void compare_date(mr_frame *frame, const mr_program_step *step)
+{
+    const int32_t *a = frame->registers[step->a].column.as.dates;
+    const int32_t *b = frame->registers[step->b].column.as.dates;
+    uint8_t *out = frame->registers[step->dst].cells;
+
+    for (uint32_t i = 0; i < frame->row_count; i++) {
+        out[i] = truth[step->operation][(a[i] > b[i]) - (a[i] < b[i]) + 1];
+    }
+    finish(frame, step);
+}
+
 static void compare_double(mr_frame *frame, const mr_program_step *step)
 {
     const double *a = frame->registers[step->a].column.as.doubles;
@@ -185,8 +197,10 @@ mr_step_run mr_compare_run(mr_type type)
         return compare_double;
     case MR_NUMERIC:
         return compare_numeric;
+    case MR_DATE:
+        return compare_date;
     default:
-        MR_ASSERT(type == MR_TEXT);
+        MR_ASSERT(type == MR_TEXT || type == MR_BYTEA);
         return compare_text;
     }
 }
@@ -203,6 +217,8 @@ static int order_of(const mr_column *a, const mr_column *b, mr_type type, uint32
         return a->as.integers[row] < b->as.integers[row]
                    ? -1
                    : a->as.integers[row] > b->as.integers[row];
+    case MR_DATE:
+        return (a->as.dates[row] > b->as.dates[row]) - (a->as.dates[row] < b->as.dates[row]);
     case MR_DOUBLE:
         return mr_compare_double(a->as.doubles[row], b->as.doubles[row]);
     case MR_NUMERIC: /* Of equal scale: the checker has unified them. */
@@ -268,11 +284,18 @@ static void pick_text(mr_frame *frame, const mr_program_step *step)
     pick(frame, step, MR_TEXT);
 }
 
+static void pick_date(mr_frame *frame, const mr_program_step *step)
+{
+    pick(frame, step, MR_DATE);
+}
+
 mr_step_run mr_extreme_run(mr_type type)
 {
     return type == MR_BOOLEAN   ? pick_boolean
            : type == MR_DOUBLE  ? pick_double
            : type == MR_NUMERIC ? pick_numeric
+           : type == MR_DATE    ? pick_date
            : type == MR_TEXT    ? pick_text
+           : type == MR_BYTEA   ? pick_text
                                 : pick_integer;
 }

@@ -94,6 +94,8 @@ static void copy_rows(const mr_frame *frame, const uint64_t *rows, void *to, con
             const size_t row = at + (size_t)__builtin_ctzll(word);
             if (bytes == 1) {
                 ((uint8_t *)to)[row] = ((const uint8_t *)from)[row];
+            } else if (bytes == 4) {
+                ((uint32_t *)to)[row] = ((const uint32_t *)from)[row];
             } else if (bytes == 8) {
                 ((uint64_t *)to)[row] = ((const uint64_t *)from)[row];
             } else {

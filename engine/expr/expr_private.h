@@ -100,7 +100,9 @@ typedef enum mr_result_rule {
     MR_RULE_MODULO,
     MR_RULE_QUOTIENT, /* div: scale 0 */
     MR_RULE_WHOLE,    /* Of a numeric: scale 0, one digit more if it had another. */
-    MR_RULE_DIGITS    /* The same to a constant number of digits. */
+    MR_RULE_DIGITS,   /* The same to a constant number of digits. */
+    MR_RULE_UNIT,     /* date_trunc: a constant unit, and a time. */
+    MR_RULE_PART      /* extract: the same, a number. */
 } mr_result_rule;
 
 typedef struct mr_function { /* One row a signature; functions.c. */
@@ -402,6 +404,18 @@ void mr_run_trim(mr_frame *frame, const mr_program_step *step);
 void mr_run_trim_left(mr_frame *frame, const mr_program_step *step);
 void mr_run_trim_right(mr_frame *frame, const mr_program_step *step);
 void mr_run_ascii(mr_frame *frame, const mr_program_step *step);
+/* eval_time.c: `operation` is the mr_time_unit. */
+void mr_run_date_trunc(mr_frame *frame, const mr_program_step *step);
+void mr_run_extract(mr_frame *frame, const mr_program_step *step);
+/* eval_date.c, cast_bytes.c */
+void mr_run_add_date_days(mr_frame *frame, const mr_program_step *step);
+void mr_run_add_days_date(mr_frame *frame, const mr_program_step *step);
+void mr_run_subtract_date_days(mr_frame *frame, const mr_program_step *step);
+void mr_run_subtract_dates(mr_frame *frame, const mr_program_step *step);
+void mr_run_cast_date_time(mr_frame *frame, const mr_program_step *step);
+void mr_run_cast_time_date(mr_frame *frame, const mr_program_step *step);
+void mr_run_cast_bytes_text(mr_frame *frame, const mr_program_step *step);
+void mr_run_cast_text_bytes(mr_frame *frame, const mr_program_step *step);
 /* eval_build.c: texts that are no part of an argument. */
 void mr_run_replace(mr_frame *frame, const mr_program_step *step);
 void mr_run_pad_left(mr_frame *frame, const mr_program_step *step);

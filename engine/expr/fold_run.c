@@ -236,6 +236,11 @@ static void apply_extreme(const mr_fold_aggregate *a, const mr_column *column, u
         memcpy(&old, slot + 8, sizeof(old));
         const mr_int128 fresh = column->as.numerics[row];
         order = fresh < old ? -1 : fresh > old;
+    } else if (present != 0 && a->argument.type == MR_DATE) {
+        int32_t old;
+        memcpy(&old, slot + 8, sizeof(old));
+        const int32_t fresh = column->as.dates[row];
+        order = fresh < old ? -1 : fresh > old;
     } else if (present != 0 && a->argument.type == MR_DOUBLE) {
         double old;
         memcpy(&old, slot + 8, sizeof(old));

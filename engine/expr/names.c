@@ -149,6 +149,8 @@ static const type_word type_words[] = {
     {"text", MR_TEXT, NULL},
     {"varchar", MR_TEXT, NULL},
     {"timestamptz", MR_TIMESTAMPTZ, NULL},
+    {"date", MR_DATE, NULL},
+    {"bytea", MR_BYTEA, NULL},
     {"jsonb", MR_JSONB, NULL},
     {"int4", 0, "type integer is refused\nhint: use bigint"},
     {"int2", 0, "type smallint is refused\nhint: use bigint"},
@@ -159,9 +161,7 @@ static const type_word type_words[] = {
     {"name", 0, "type name is refused\nhint: use text"},
     {"money", 0, "type money is refused\nhint: use numeric(18,2)"},
     {"uuid", 0, "type uuid is refused\nhint: use text"},
-    {"date", 0, "type date in expressions is not part of this release"},
     {"interval", 0, "type interval in expressions is not part of this release"},
-    {"bytea", 0, "casts to and from bytea are not part of this release"},
     {"time", 0, "type time is refused\nhint: use timestamptz or text"},
     {"timetz", 0, "type time is refused\nhint: use timestamptz or text"},
 };
@@ -215,7 +215,7 @@ bool mr_type_named(mr_compile *c, int32_t location, const char *name, const int3
                                   name, nearest.best)
                : mr_compile_error(c, location, 304,
                                   "no type \"%s\"\nhint: boolean, bigint, double precision, "
-                                  "numeric(p,s), text, timestamptz, jsonb",
+                                  "numeric(p,s), text, bytea, timestamptz, date, jsonb",
                                   name);
 }
 

@@ -111,6 +111,7 @@ static bool read_type_name(const char *word, mr_field *field)
         {"varchar", MR_TEXT},
         {"bytea", MR_BYTEA},
         {"timestamptz", MR_TIMESTAMPTZ},
+        {"date", MR_DATE},
         {"jsonb", MR_JSONB},
     };
 
@@ -181,11 +182,11 @@ static void refuse_type(mr_load *load, const mr_yaml *node, const char *word)
         {"decimal", "numeric(18,2)"},
         {"uuid", "text"},
     };
-    static const char *const names[] = {"boolean", "bigint",      "text",
-                                        "bytea",   "timestamptz", "jsonb"};
+    static const char *const names[] = {"boolean",     "bigint", "text", "bytea",
+                                        "timestamptz", "date",   "jsonb"};
     mr_nearest nearest = {.word = word};
 
-    if (strcmp(word, "date") == 0 || strcmp(word, "interval") == 0 || strcmp(word, "record") == 0) {
+    if (strcmp(word, "interval") == 0 || strcmp(word, "record") == 0) {
         mr_load_error(load, node->place, 109,
                       strcmp(word, "record") == 0 ? "name its fields with `path: a.b`" : NULL,
                       "type %s is known, but not part of this release", word);
@@ -205,7 +206,7 @@ static void refuse_type(mr_load *load, const mr_yaml *node, const char *word)
     mr_load_error(load, node->place, 121,
                   near != NULL ? near
                                : "types: boolean, bigint, double precision, numeric(p,s), text, "
-                                 "bytea, timestamptz, jsonb; each with or without `not null`",
+                                 "bytea, timestamptz, date, jsonb; each with or without `not null`",
                   "there is no column type \"%s\"", word);
 }
 
@@ -362,6 +363,7 @@ static bool default_fits(const mr_field *field, const char *text)
 {
     const size_t size = strlen(text);
     int64_t integer;
+    int32_t days;
     double number;
     mr_int128 unscaled;
     uint32_t scale;
@@ -380,6 +382,8 @@ static bool default_fits(const mr_field *field, const char *text)
                mr_decimal_fits(unscaled, field->precision);
     case MR_TIMESTAMPTZ:
         return mr_time_parse(text, size, &integer) == 0;
+    case MR_DATE:
+        return size == 10 && mr_date_parse(text, size, &days) == 0;
     case MR_JSONB:
     case MR_BYTEA:
         return false;

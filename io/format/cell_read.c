@@ -16,6 +16,8 @@
 #define TIME_MIN_US INT64_C(-62135596800000000) /* 0001-01-01 */
 #define TIME_END_US INT64_C(253402300800000000) /* 10000-01-01 */
 
+enum { DATE_BYTES = 10 }; /* A time of day would be lost. */
+
 static bool read_boolean(const char *text, uint32_t size_bytes, uint8_t *value);
 static bool read_bigint(const char *text, uint32_t size_bytes, int64_t *value);
 static bool read_double(const char *text, uint32_t size_bytes, double *value);
@@ -39,10 +41,10 @@ bool mr_type_is_json(mr_type type)
     case MR_NUMERIC:
     case MR_TEXT:
     case MR_TIMESTAMPTZ:
+    case MR_DATE:
     case MR_JSONB:
         return true;
     case MR_BYTEA:
-    case MR_DATE:
     case MR_INTERVAL:
         break;
     }
@@ -78,6 +80,9 @@ mr_row_error mr_cell_from_text(const mr_cell_target *to, uint32_t row, const uin
         good = true;
         break;
     case MR_DATE:
+        good = size_bytes == DATE_BYTES &&
+               mr_date_parse(chars, size_bytes, (int32_t *)to->cells + row) == 0;
+        break;
     case MR_INTERVAL:
     case MR_JSONB:
         MR_ASSERT(!"a type with a text form of its own");
@@ -118,8 +123,11 @@ mr_row_error mr_cell_from_json(const mr_cell_target *to, uint32_t row, const mr_
         break;
     case MR_JSONB:
         return read_jsonb(to, row, value, scratch, scratch_end);
-    case MR_BYTEA:
     case MR_DATE:
+        good = is_string && value->size_bytes == DATE_BYTES &&
+               mr_date_parse(value->text, value->size_bytes, (int32_t *)to->cells + row) == 0;
+        break;
+    case MR_BYTEA:
     case MR_INTERVAL:
         MR_ASSERT(!"refused when the plan was made");
     }

@@ -56,6 +56,8 @@ uint32_t mr_cell_to_json(const mr_field *field, const mr_column *column, uint32_
             return put_quoted_ascii(text, print_fixed(field, column, row, text), out);
         }
         return print_fixed(field, column, row, out);
+    case MR_DATE:
+        return put_quoted_ascii(text, print_fixed(field, column, row, text), out);
     case MR_DOUBLE:
         if (!isfinite(column->as.doubles[row])) {
             return put_quoted_ascii(text, print_fixed(field, column, row, text), out);
@@ -65,7 +67,6 @@ uint32_t mr_cell_to_json(const mr_field *field, const mr_column *column, uint32_
     case MR_BIGINT:
         return print_fixed(field, column, row, out);
     case MR_BYTEA:
-    case MR_DATE:
     case MR_INTERVAL:
         break;
     }
@@ -117,10 +118,11 @@ static uint32_t print_fixed(const mr_field *field, const mr_column *column, uint
         return mr_decimal_print(column->as.numerics[row], field->scale, chars);
     case MR_TIMESTAMPTZ:
         return mr_time_print(column->as.integers[row], chars);
+    case MR_DATE:
+        return mr_date_print(column->as.dates[row], chars);
     case MR_TEXT:
     case MR_BYTEA:
     case MR_JSONB:
-    case MR_DATE:
     case MR_INTERVAL:
         break;
     }

@@ -88,7 +88,7 @@ static void read_field(mr_arena *arena, const char *text, size_t size_bytes, mr_
         mr_type type;
     } types[] = {{"boolean", MR_BOOLEAN},         {"bigint", MR_BIGINT}, {"double", MR_DOUBLE},
                  {"numeric", MR_NUMERIC},         {"text", MR_TEXT},     {"bytea", MR_BYTEA},
-                 {"timestamptz", MR_TIMESTAMPTZ}, {"jsonb", MR_JSONB}};
+                 {"timestamptz", MR_TIMESTAMPTZ}, {"jsonb", MR_JSONB},   {"date", MR_DATE}};
     const char *copy = mr_arena_copy(arena, text, size_bytes);
     char name[MR_NAME_BYTES_MAX + 1];
     char type[32];
@@ -142,6 +142,9 @@ static void set_cell(mr_batch *batch, uint32_t column, uint32_t row, const char 
         good = mr_decimal_parse(text, size_bytes, true, &unscaled, &scale) == 0 &&
                mr_decimal_rescale(unscaled, scale, field->scale, (mr_int128 *)cells + row);
         break;
+    case MR_DATE:
+        good = mr_date_parse(text, size_bytes, (int32_t *)cells + row) == 0;
+        break;
     case MR_TIMESTAMPTZ:
         good = mr_time_parse(text, size_bytes, (int64_t *)cells + row) == 0;
         break;
@@ -151,7 +154,6 @@ static void set_cell(mr_batch *batch, uint32_t column, uint32_t row, const char 
         ((mr_view *)cells)[row] =
             (mr_view){.bytes = (const uint8_t *)text, .size_bytes = size_bytes};
         break;
-    case MR_DATE:
     case MR_INTERVAL:
         good = false;
     }
@@ -175,6 +177,8 @@ static uint32_t print_cell(const mr_field *field, const mr_column *column, uint3
         return mr_double_print(column->as.doubles[row], out);
     case MR_NUMERIC:
         return mr_decimal_print(column->as.numerics[row], field->scale, out);
+    case MR_DATE:
+        return mr_date_print(column->as.dates[row], out);
     case MR_TIMESTAMPTZ:
         return mr_time_print(column->as.integers[row], out);
     case MR_TEXT:
@@ -185,7 +189,6 @@ static uint32_t print_cell(const mr_field *field, const mr_column *column, uint3
         memcpy(out, view.bytes, view.size_bytes);
         return view.size_bytes;
     }
-    case MR_DATE:
     case MR_INTERVAL:
         break;
     }

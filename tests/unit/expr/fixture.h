@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELD_COUNT = 33, VALUE_TEXT_MAX = 4096 };
+enum { FIELD_COUNT = 35, VALUE_TEXT_MAX = 4096 };
 
 static const mr_field fixture_fields[FIELD_COUNT] = {
     {.name = "i", .type = MR_BIGINT},
@@ -51,6 +51,8 @@ static const mr_field fixture_fields[FIELD_COUNT] = {
     {.name = "userId", .type = MR_BIGINT, .nullable = true},
     {.name = "meta.offset", .type = MR_BIGINT, .hidden = true},
     {.name = "meta.header.x", .type = MR_TEXT, .nullable = true, .hidden = true},
+    {.name = "dt", .type = MR_DATE, .nullable = true},
+    {.name = "ndt", .type = MR_DATE, .nullable = true},
 };
 
 static const mr_schema fixture_schema = {.fields = fixture_fields, .field_count = FIELD_COUNT};
@@ -94,6 +96,9 @@ static inline void fixture_cell(fixture *x, uint32_t f, uint32_t row, bool is_nu
         case 8:
             ((int64_t *)x->cells[f])[row] = field->nullable ? INT64_MIN : 7;
             return;
+        case 4:
+            ((int32_t *)x->cells[f])[row] = INT32_MIN;
+            return;
         default:
             ((uint8_t *)x->cells[f])[row] = 0xff;
             return;
@@ -124,6 +129,8 @@ static inline void fixture_cell(fixture *x, uint32_t f, uint32_t row, bool is_nu
         ((int64_t *)x->cells[f])[row] = 1000 + row;
     } else if (f == 32) {
         ((mr_view *)x->cells[f])[row] = text_view("hx");
+    } else if (f == 33) {
+        ((int32_t *)x->cells[f])[row] = 20513; /* 2026-03-01 */
     }
 }
 
@@ -198,6 +205,9 @@ static inline void value_text(const mr_field *field, const mr_column *column, ui
         break;
     case MR_TIMESTAMPTZ:
         size = mr_time_print(column->as.integers[row], out);
+        break;
+    case MR_DATE:
+        size = mr_date_print(column->as.dates[row], out);
         break;
     default:
         (void)snprintf(out, VALUE_TEXT_MAX, "%.*s", (int)column->as.views[row].size_bytes,

@@ -224,6 +224,8 @@ static const key_case key_cases[] = {
     {MR_KEY_TEXT, "k double", "-0", "0", 1},
     {MR_KEY_TEXT, "k double", "NaN", "NaN", 3},
     {MR_KEY_TEXT, "k timestamptz", "2026-01-01", "2026-01-01T00:00:00Z", 20},
+    {MR_KEY_TEXT, "k date", "2026-01-01", "2026-01-01", 10},
+    {MR_KEY_JSON, "k date", "2026-01-01", "{\"k\":\"2026-01-01\"}", 18},
     {MR_KEY_TEXT, "k text, l double, m boolean", "a\"|-0|\\N", "[\"a\\\"\",0,null]", 14},
     {MR_KEY_JSON, "k text, l numeric(5,2)", "a|1", "{\"k\":\"a\",\"l\":1.00}", 18},
     {MR_KEY_JSON, "k text", "\\N", "{\"k\":null}", 10},

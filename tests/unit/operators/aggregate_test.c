@@ -109,6 +109,26 @@ static void filters(void **state)
     fake_destroy(f);
 }
 
+static void dates(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k date, v date", 1);
+    static const char *const pairs[] = {
+        "k", "", "lo", "min(v)", "hi", "max(v)", "days", "max(v) - min(v)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    char text[FAKE_TEXT_MAX];
+    uint32_t calls = 0;
+
+    (void)state;
+    start(f, schema, &spec);
+    feed(f, schema,
+         "2026-01-01|2024-02-29\n2026-01-01|1969-12-31\n2026-01-02|\\N\n2026-01-01|1970-01-02\n",
+         text);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "2026-01-01|1969-12-31|2024-02-29|19783\n2026-01-02|\\N|\\N|\\N\n");
+    fake_destroy(f);
+}
+
 static void event_time_is_the_greatest(void **state)
 {
     fake *f = fake_create();
@@ -555,6 +575,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_on_commit),
         cmocka_unit_test(filters),
+        cmocka_unit_test(dates),
         cmocka_unit_test(event_time_is_the_greatest),
         cmocka_unit_test(halves_on_commit),
         cmocka_unit_test(every_row),
