@@ -4,8 +4,9 @@
  * The number of shards, because state files and transactional ids belong to it; the worker set; and
  * whether the worker was fenced, so that a supervisor does not bring it back against its rival. The
  * file is locked for the life of the process. Two blocks of 4 KiB are written in turn, each with a
- * sequence and a checksum, so that a torn write leaves the other. Format: engine/state/FORMAT.md, last section.
- * Control's own small file, before any ring exists: plain blocking calls. Thread: control.
+ * sequence and a checksum, so that a torn write leaves the other. Format: engine/state/FORMAT.md,
+ * last section. Control's own small file, before any ring exists: plain blocking calls. Thread:
+ * control.
  */
 #define _GNU_SOURCE /* O_NOFOLLOW, flock */
 #include "engine/base/hash.h"
