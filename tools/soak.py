@@ -347,7 +347,7 @@ def soak(arguments):
     except harness.kafka_service.ServiceError as error:
         trouble = f"stopped: {error}"
     except SystemExit as end:
-        trouble = f"interrupted by signal {end.code - 128}"
+        trouble = f"interrupted by {signal.Signals(end.code - 128).name}"
     print(verdict(arguments.seed, counts, findings, trouble), flush=True)
     return 1 if findings or trouble else 0
 
