@@ -52,8 +52,10 @@ ACTIVITY_COLUMNS = {"user_id": "text not null", "event": "text not null", "page"
 
 # What is drawn for a round. events: (what, early, after_s, length_s) in their order; what is kill,
 # pause or pause-kill (SIGKILL while it is stopped), length_s of the pauses.
+# is_small: a log and a time that make bases of the state often.
 Plan = collections.namedtuple("Plan", "number kind shards interval_ms records rate users follow "
-                              "events")
+                              "events is_small")
+SMALL_STATE = {"wal_max": "4MiB", "checkpoint": "1s"}
 
 
 def draw_plan(seed, number):
@@ -72,7 +74,7 @@ def draw_plan(seed, number):
     return Plan(number, kinds[(number - 1) % len(KINDS)], chance.choice([1, 2]),
                 chance.randint(20, 200), chance.choice([500, 5000, 200000]),
                 chance.randint(1000, 3000), chance.choice([5, 200, 3000]), chance.random() < 0.5,
-                events)
+                events, chance.random() < 0.5)
 
 
 def activity(t, source, sink, letters):
@@ -104,6 +106,8 @@ class Round(scenario.Scenario):
         text = self.document()
         text["commit"] = {"interval": f"{plan.interval_ms}ms", "records": plan.records,
                           "transaction_timeout": f"{TIMEOUT_S}s"}
+        if plan.is_small:
+            text["state"] = SMALL_STATE
         self.path = documents.write(t, text)
         self.watch = documents.Watch(t, self.source)
         self.fed = 0
@@ -290,7 +294,8 @@ def is_stopped(pid):
 def describe(plan):
     return (f"round {plan.number}: {plan.kind}, {plan.shards} shard{'s' * (plan.shards > 1)}, "
             f"commit {plan.interval_ms} ms or {plan.records} records, {plan.rate} records/s of "
-            f"{plan.users} users{', a reader beside it' if plan.follow else ''}")
+            f"{plan.users} users{', bases' if plan.is_small else ''}"
+            f"{', a reader beside it' if plan.follow else ''}")
 
 
 def run_round(seed, plan, counts):
