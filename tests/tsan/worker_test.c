@@ -16,10 +16,10 @@
 #include "tests/unit/runtime/shard_fixture.h"
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -27,7 +27,8 @@ enum {
     JOBS_MAX = 8192, /* More than an epoch has commands. */
     EPOCH_ROWS = 100,
     CLIENT_ARENA_BYTES = 1 << 20,
-    FILES_MAX = 64
+    FILES_MAX = 64,
+    LOG_BYTES_MAX = 256 << 10
 };
 
 typedef enum job_kind { JOB_SEAM, JOB_CLOSE } job_kind;
@@ -59,7 +60,9 @@ typedef struct client { /* Of one shard. */
 
 typedef struct cluster {
     client clients[SHARDS];
-    uint32_t stop_at_rows; /* Control asks for a stop once so many are committed. */
+    uint32_t stop_at_rows;     /* Control asks for a stop once so many are committed, */
+    uint32_t stop_at_progress; /* and so many lines of progress are in the log. */
+    int log_descriptor;
 } cluster;
 
 /* The three functions have no argument to carry it. Set before the worker starts. */
@@ -321,7 +324,8 @@ static int make_world(void **state)
     }
     snprintf(w->directory, sizeof(w->directory), "/tmp/worker-XXXXXX");
     assert_non_null(mkdtemp(w->directory));
-    w->log_descriptor = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    w->log_descriptor = w->cluster->log_descriptor = memfd_create("log", MFD_CLOEXEC);
+    assert_true(w->log_descriptor >= 0);
     w->log = mr_log_create(w->log_descriptor, MR_LOG_DEBUG, MR_LOG_LOGFMT);
     the_cluster = w->cluster;
     *state = w;
@@ -357,6 +361,19 @@ static int drop_world(void **state)
     return 0;
 }
 
+static uint32_t progress_lines(int descriptor)
+{
+    static char text[LOG_BYTES_MAX];
+    uint32_t count = 0;
+    const ssize_t size_bytes = pread(descriptor, text, sizeof(text) - 1, 0);
+    assert_true(size_bytes >= 0);
+    text[size_bytes] = '\0';
+    for (const char *at = text; (at = strstr(at, "msg=progress")) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
 /* Thread: control. */
 static bool stop_requested(void *self)
 {
@@ -365,7 +382,8 @@ static bool stop_requested(void *self)
     for (uint32_t i = 0; i < SHARDS; i++) {
         rows += atomic_load_explicit(&shared->clients[i].rows_inside, memory_order_relaxed);
     }
-    return rows >= shared->stop_at_rows;
+    return rows >= shared->stop_at_rows &&
+           progress_lines(shared->log_descriptor) >= shared->stop_at_progress;
 }
 
 /* A new Kafka client on the old logs. */
@@ -428,10 +446,12 @@ static void expect_exact(const world *w)
 
 /* ---- Tests ---- */
 
+/* The second line of progress reads the counters of shards that are at work. */
 static void test_a_worker_runs_and_stops(void **state)
 {
     world *w = *state;
     renew_clients(w);
+    w->cluster->stop_at_progress = 2;
     expect_stopped(w, run_worker(w, FAKE_PARTITIONS * ROWS));
     expect_exact(w);
 }
