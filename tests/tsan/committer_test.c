@@ -340,6 +340,20 @@ static void test_a_reset_overtakes_a_commit(void **state)
     assert_int_equal(the_script.destroy_count, RESETS + 2);
 }
 
+/* The committer is idle and destroys at once what was lent a moment ago. */
+static void test_a_reset_between_epochs(void **state)
+{
+    shard *s = *state;
+    for (uint32_t i = 0; i < RESETS; i++) {
+        start(s);
+        post_epoch(s);
+        await(s, MR_KAFKA_COMMITTED);
+    }
+    mr_kafka_close(&s->kafka);
+    assert_int_equal(the_script.commit_count, RESETS);
+    assert_int_equal(the_script.destroy_count, RESETS + 1);
+}
+
 static void test_a_close_at_any_moment(void **state)
 {
     shard *s = *state;
@@ -370,6 +384,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_epochs_are_committed, make_shard, drop_shard),
         cmocka_unit_test_setup_teardown(test_a_tainted_slot_is_renewed, make_shard, drop_shard),
         cmocka_unit_test_setup_teardown(test_a_reset_overtakes_a_commit, make_shard, drop_shard),
+        cmocka_unit_test_setup_teardown(test_a_reset_between_epochs, make_shard, drop_shard),
         cmocka_unit_test_setup_teardown(test_a_close_at_any_moment, make_shard, drop_shard),
     };
 

@@ -122,7 +122,7 @@ enum { WRITERS = 4, EVENTS = 200 };
 
 typedef struct writer {
     mr_log *log;
-    char component[8];
+    char component[24];
 } writer;
 
 /* Five kinds of events of its own, and one that all writers share. */
@@ -131,7 +131,7 @@ static void *write_events(void *argument)
     const writer *w = argument;
 
     for (int64_t i = 0; i < EVENTS; i++) {
-        char event[8];
+        char event[24];
         const mr_log_field field = {.name = "n", .number = i};
         snprintf(event, sizeof(event), "e%d", (int)(i % 5));
         mr_log_event(w->log, MR_LOG_INFO, w->component, event, &field, 1);
@@ -173,7 +173,7 @@ static void test_many_threads(void **state)
     assert_true(size_bytes > 0);
     text[size_bytes] = '\0';
     for (int i = 0; i < WRITERS; i++) {
-        char word[24];
+        char word[48];
         snprintf(word, sizeof(word), "component=w%d n=", i);
         assert_int_equal(count_of(text, word), 5 * 10);
         snprintf(word, sizeof(word), "component=w%d supp", i);
