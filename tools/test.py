@@ -1,7 +1,9 @@
 """Runs the tests: setup, builds, services, ctest for each label, the comparison with the manifest.
 
 A label is run by itself, so that its time can be compared with its budget: one that takes twice
-its budget is ended and fails. The unit tests run a second time under ASan and UBSan. The run fails
+its budget is ended and fails. The unit tests run a second time under ASan and UBSan; the label
+tsan, tests with threads, runs under the thread sanitizer only. The label clang has no tests: it is
+a build of everything by clang, in which a warning is an error. The run fails
 if a test fails, if a listed test did not report or if an unlisted one did. The services die with
 this process. The last line is always `N passed, N failed`.
 """
@@ -27,9 +29,12 @@ JOBS = 2
 MINUTES_MAX = 15
 
 # Label: (budget in seconds, needs Kafka, presets it needs besides dev). In the order of the run.
+# The budget of clang, which is a build alone, is told and not enforced.
 LABELS = {
     "tidy": (60, False, ["release"]),
+    "clang": (90, False, ["clang"]),
     "unit": (60, False, ["asan-ubsan"]),
+    "tsan": (30, False, ["tsan"]),
     "golden": (30, False, []),
     "check": (30, False, []),
     "mutant": (60, True, []),
@@ -37,7 +42,10 @@ LABELS = {
     "integration": (120, True, []),
     "fault": (240, True, []),
 }
-BUILD_TARGETS = {"dev": "all", "asan-ubsan": "unit_tests", "release": "all"}
+BUILD_TARGETS = {"dev": "all", "asan-ubsan": "unit_tests", "release": "all", "tsan": "tsan_tests",
+                 "clang": "all"}
+RUNS_IN = {"unit": ["dev", "asan-ubsan"], "tsan": ["tsan"]}  # The others: in dev.
+COMPILE_ONLY = "clang"
 
 
 class Failure(Exception):
@@ -60,10 +68,13 @@ def run_step(what, *command):
 
 
 def build(preset):
+    """Returns the seconds it took, without the configuration."""
     if not (ROOT / "build" / preset / "build.ninja").exists():
         run_step(f"configure {preset}", "cmake", "--preset", preset, "--log-level=WARNING")
+    began = time.monotonic()
     run_step(f"build {preset}", "cmake", "--build", "--preset", preset,
              "--target", BUILD_TARGETS[preset], "--", "--quiet")
+    return time.monotonic() - began
 
 
 def registered(preset):
@@ -162,7 +173,7 @@ def stop_services(broker):
         say("kafka: stopped")
 
 
-def run_labels(labels, arguments):
+def run_labels(labels, arguments, build_seconds):
     """Returns (passed, [problem...])."""
     listed = read_manifest()
     rows = []
@@ -170,8 +181,10 @@ def run_labels(labels, arguments):
     passed = 0
     for label in labels:
         budget_s = LABELS[label][0]
-        presets = ["dev"] + [p for p in LABELS[label][2] if p == "asan-ubsan"]
-        for preset in presets:
+        if label == COMPILE_ONLY:
+            rows.append((label, label, 0, 0, build_seconds[label], budget_s))
+            continue
+        for preset in RUNS_IN.get(label, ["dev"]):
             say(f"test {label} ({preset})")
             results, seconds = run_ctest(preset, label, arguments, 2 * budget_s)
             failed = [f"{preset} {name}: failed" for name, good in results.items() if not good]
@@ -185,7 +198,7 @@ def run_labels(labels, arguments):
 
 
 def prepare(arguments):
-    """Setup and builds. Returns the labels to run, in their order."""
+    """Setup and builds. Returns the labels to run in their order, and {preset: seconds}."""
     labels = arguments.labels or list(LABELS)
     unknown = [label for label in labels if label not in LABELS]
     if unknown:
@@ -193,17 +206,14 @@ def prepare(arguments):
     labels = [label for label in LABELS if label in labels]
     run_step("setup: packages and Kafka's jars", ROOT / "tools" / "setup.sh")
     presets = {"dev"}.union(*(LABELS[label][2] for label in labels))
-    for preset in BUILD_TARGETS:
-        if preset in presets:
-            build(preset)
-    return labels
+    return labels, {preset: build(preset) for preset in BUILD_TARGETS if preset in presets}
 
 
-def test(labels, arguments):
+def test(labels, arguments, build_seconds):
     """Returns (passed, [problem...])."""
     broker = start_services(any(LABELS[label][1] for label in labels))
     try:
-        return run_labels(labels, arguments)
+        return run_labels(labels, arguments, build_seconds)
     finally:
         stop_services(broker)
 
@@ -240,13 +250,13 @@ def main():
     began = time.monotonic()
     passed = 0
     try:
-        labels = prepare(arguments)
+        labels, build_seconds = prepare(arguments)
         if arguments.update_manifest:
             entries = registered("dev")
             write_manifest(entries)
             say(f"tests/manifest.txt: {len(entries)} tests")
             return 0
-        passed, problems = test(labels, arguments)
+        passed, problems = test(labels, arguments, build_seconds)
     except (Failure, kafka.ServiceError) as error:
         problems = [str(error)]
     seconds = time.monotonic() - began

@@ -132,7 +132,7 @@ static uint32_t add_page(mr_pages *pages, const mr_classes *classes, mr_slabs *s
         return MR_NO_PAGE;
     }
     slab *added = mr_page_at(pages, page);
-    const uint32_t room = (MR_PAGE_BYTES << order) - (uint32_t)sizeof(*added);
+    const uint32_t room = ((uint32_t)MR_PAGE_BYTES << order) - (uint32_t)sizeof(*added);
     *added = (slab){.owner = slabs,
                     .slot_bytes = slot_bytes,
                     .slot_count = (uint16_t)(room / slot_bytes),

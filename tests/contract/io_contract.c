@@ -3,6 +3,7 @@
  * the simulated disk, so that the simulated one cannot drift from the real ones.
  *
  * LINK: mr_ring mr_base
+ * ALSO: tsan
  */
 #define _GNU_SOURCE
 #include "engine/base/assert.h"

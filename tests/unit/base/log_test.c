@@ -1,4 +1,8 @@
-/* log_test.c - lines in both forms, escapes, thresholds, and that bursts collapse. */
+/*
+ * log_test.c - lines in both forms, escapes, thresholds, that bursts collapse, and many threads.
+ *
+ * ALSO: tsan
+ */
 #define _GNU_SOURCE
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
@@ -7,6 +11,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -113,6 +118,74 @@ static void test_more_kinds_than_slots(void **state)
     (void)close(descriptor);
 }
 
+enum { WRITERS = 4, EVENTS = 200 };
+
+typedef struct writer {
+    mr_log *log;
+    char component[24];
+} writer;
+
+/* Five kinds of events of its own, and one that all writers share. */
+static void *write_events(void *argument)
+{
+    const writer *w = argument;
+
+    for (int64_t i = 0; i < EVENTS; i++) {
+        char event[24];
+        const mr_log_field field = {.name = "n", .number = i};
+        snprintf(event, sizeof(event), "e%d", (int)(i % 5));
+        mr_log_event(w->log, MR_LOG_INFO, w->component, event, &field, 1);
+        mr_log_event(w->log, MR_LOG_INFO, "all", "same", NULL, 0);
+    }
+    return NULL;
+}
+
+static uint32_t count_of(const char *text, const char *word)
+{
+    uint32_t count = 0;
+
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
+/* No line torn, none lost, none too many: 10 of each kind and one with the rest as a count. */
+static void test_many_threads(void **state)
+{
+    const int descriptor = memfd_create("log", 0);
+    mr_log *log = mr_log_create(descriptor, MR_LOG_INFO, MR_LOG_LOGFMT);
+    writer writers[WRITERS];
+    pthread_t threads[WRITERS];
+    static char text[64 << 10];
+
+    (void)state;
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i].log = log;
+        snprintf(writers[i].component, sizeof(writers[i].component), "w%d", i);
+        assert_int_equal(pthread_create(&threads[i], NULL, write_events, &writers[i]), 0);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    mr_log_destroy(log);
+    const ssize_t size_bytes = pread(descriptor, text, sizeof(text) - 1, 0);
+    assert_true(size_bytes > 0);
+    text[size_bytes] = '\0';
+    for (int i = 0; i < WRITERS; i++) {
+        char word[48];
+        snprintf(word, sizeof(word), "component=w%d n=", i);
+        assert_int_equal(count_of(text, word), 5 * 10);
+        snprintf(word, sizeof(word), "component=w%d supp", i);
+        assert_int_equal(count_of(text, word), 5);
+    }
+    assert_int_equal(count_of(text, "suppressed=30\n"), 5 * WRITERS);
+    assert_int_equal(count_of(text, "msg=same component=all\n"), 10);
+    assert_int_equal(count_of(text, "component=all suppressed=790\n"), 1);
+    assert_int_equal(count_of(text, "\n"), 11 * (5 * WRITERS + 1));
+    (void)close(descriptor);
+}
+
 static void test_long_texts(void **state)
 {
     const int descriptor = memfd_create("log", 0);
@@ -140,7 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logfmt),          cmocka_unit_test(test_json),
         cmocka_unit_test(test_bursts_collapse), cmocka_unit_test(test_more_kinds_than_slots),
-        cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_many_threads),    cmocka_unit_test(test_long_texts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,8 @@
-/* spsc_ring_test.c - order, full and empty, and two threads that count. */
+/*
+ * spsc_ring_test.c - order, full and empty, and two threads that count.
+ *
+ * ALSO: tsan
+ */
 #include "engine/base/spsc_ring.h"
 #include <setjmp.h>
 #include <stdarg.h>
