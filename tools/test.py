@@ -33,7 +33,7 @@ MINUTES_MAX = 15
 LABELS = {
     "tidy": (60, False, ["release"]),
     "clang": (90, False, ["clang"]),
-    "unit": (60, False, ["asan-ubsan"]),
+    "unit": (90, False, ["asan-ubsan"]),
     "tsan": (30, False, ["tsan"]),
     "golden": (30, False, []),
     "check": (30, False, []),
