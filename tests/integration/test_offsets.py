@@ -23,14 +23,14 @@ def place(app, partition, offset):
     return f"{app.source}-{partition}@{offset}"
 
 
-def test_S14_set_by_hand_without_metadata(t):
+def test_set_by_hand_without_metadata(t):
     app = refusals.Application(t, "echo")
     partition, found = busy(app)
     t.kafka.commit(app.group, app.source, partition, found.offset - 5)
     app.refuses("E_OFFSETS_FOREIGN", place(app, partition, found.offset - 5))
 
 
-def test_S14_set_by_hand_under_state(t):
+def test_set_by_hand_under_state(t):
     """Also when the offset is the right one: the record beside it is what proves it."""
     app = refusals.Application(t)
     partition, found = busy(app)
@@ -42,7 +42,7 @@ def test_S14_set_by_hand_under_state(t):
     assert len(documents.values(t, app.sink)) == app.fed
 
 
-def test_S14_metadata_of_another_tool(t):
+def test_metadata_of_another_tool(t):
     app = refusals.Application(t)
     partition, found = busy(app)
     flipped = found.metadata[:-1] + ("0" if found.metadata[-1] != "0" else "1")
@@ -51,7 +51,7 @@ def test_S14_metadata_of_another_tool(t):
         app.refuses("E_OFFSETS_FOREIGN", place(app, partition, found.offset))
 
 
-def test_S14_offset_moved_under_its_own_record(t):
+def test_offset_moved_under_its_own_record(t):
     """The record is ours and whole, the offset beside it is not the one of its epoch."""
     app = refusals.Application(t)
     partition, found = busy(app)
@@ -59,7 +59,7 @@ def test_S14_offset_moved_under_its_own_record(t):
     app.refuses("E_RECORD_DISAGREE", app.directory, f"task {partition}")
 
 
-def test_S14_older_record_put_back(t):
+def test_older_record_put_back(t):
     """Offset and record of an earlier epoch: outputs after it are committed, so it is refused."""
     app = refusals.Application(t)
     before = app.offsets()
@@ -70,7 +70,7 @@ def test_S14_older_record_put_back(t):
     app.refuses("E_OFFSET_REGRESSION", app.directory)
 
 
-def test_S14_record_of_another_task(t):
+def test_record_of_another_task(t):
     app = refusals.Application(t)
     offsets = app.offsets()
     t.kafka.commit(app.group, app.source, 0, offsets[0].offset, offsets[1].metadata)
@@ -79,13 +79,13 @@ def test_S14_record_of_another_task(t):
                                          "E_OFFSETS_FOREIGN")), line
 
 
-def test_S14_deleted_under_state(t):
+def test_deleted_under_state(t):
     app = refusals.Application(t)
     t.kafka.delete_group(app.group)
     app.refuses("E_OFFSETS_MISSING", app.directory, "task ")
 
 
-def test_S15_log_truncated_below_the_offset(t):
+def test_F22_log_truncated_below_the_offset(t):
     """Retention ran past what was not read yet."""
     app = refusals.Application(t)
     partition, found = busy(app)
@@ -103,7 +103,7 @@ def test_F22_truncated_without_state(t):
     app.refuses("E_OFFSET_LOST", place(app, partition, found.offset), found.offset + 1)
 
 
-def test_S15_truncated_up_to_the_offset_is_fine(t):
+def test_F22_truncated_up_to_the_offset_is_fine(t):
     """Only what was read is gone: nothing is lost, and nothing is refused."""
     app = refusals.Application(t)
     partition, found = busy(app)
@@ -125,7 +125,7 @@ def recreate(t, app):
     t.wait_until(absent, "the topic can be created again")
 
 
-def test_S23_topic_recreated_shorter(t):
+def test_F22_S15_topic_recreated_shorter(t):
     """Group offsets outlive the topic in this cluster, so the old ones are beyond the new end."""
     app = refusals.Application(t)
     partition, found = busy(app)
