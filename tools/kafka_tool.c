@@ -69,6 +69,7 @@ static const char usage_text[] =
     "                                           PARTITION\\tOFFSET\\tTIME_MS\\tKEY\\tVALUE, up to "
     "the end\n"
     "  ends TOPIC [--uncommitted]               PARTITION\\tFIRST\\tEND of each partition\n"
+    "  truncate TOPIC PARTITION OFFSET          the log starts at OFFSET from now on\n"
     "  commit GROUP TOPIC PARTITION OFFSET [METADATA]\n"
     "  offsets GROUP TOPIC                      PARTITION\\tOFFSET\\tMETADATA, OFFSET - if none\n"
     "  delete-group GROUP                       an absent group is no error\n";
@@ -81,6 +82,7 @@ static int run_alter(int count, char **words);
 static int run_produce(int count, char **words);
 static int run_read(int count, char **words);
 static int run_ends(int count, char **words);
+static int run_truncate(int count, char **words);
 static int run_commit(int count, char **words);
 static int run_offsets(int count, char **words);
 static int run_delete_group(int count, char **words);
@@ -90,11 +92,17 @@ static const struct command {
     int word_count_min; /* After the name. */
     int (*run)(int count, char **words);
 } commands[] = {
-    {"ready", 0, run_ready},     {"create", 2, run_create},
-    {"delete", 1, run_delete},   {"alter", 2, run_alter},
-    {"produce", 1, run_produce}, {"read", 1, run_read},
-    {"ends", 1, run_ends},       {"commit", 4, run_commit},
-    {"offsets", 2, run_offsets}, {"delete-group", 1, run_delete_group},
+    {"ready", 0, run_ready},
+    {"create", 2, run_create},
+    {"delete", 1, run_delete},
+    {"alter", 2, run_alter},
+    {"produce", 1, run_produce},
+    {"read", 1, run_read},
+    {"ends", 1, run_ends},
+    {"commit", 4, run_commit},
+    {"truncate", 3, run_truncate},
+    {"offsets", 2, run_offsets},
+    {"delete-group", 1, run_delete_group},
 };
 
 int main(int argc, char **argv)
@@ -680,6 +688,29 @@ static int run_ends(int count, char **words)
         printf("%d\t%lld\t%lld\n", p, (long long)first, (long long)end);
     }
     rd_kafka_destroy(reader);
+    return 0;
+}
+
+static int run_truncate(int count, char **words)
+{
+    (void)count;
+    rd_kafka_t *client = client_create(RD_KAFKA_PRODUCER, NULL, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_topic_partition_list_t *before = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(before, words[0],
+                                      (int32_t)parse_number(words[1], 0, PARTITION_COUNT_MAX))
+        ->offset = parse_number(words[2], 0, INT64_MAX);
+    rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(before);
+    rd_kafka_DeleteRecords(client, &request, 1, NULL, queue);
+    rd_kafka_event_t *answer = admin_answer(queue, "truncate");
+    const rd_kafka_topic_partition_list_t *done =
+        rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(answer));
+    check(done->elems[0].err, "truncate");
+    rd_kafka_event_destroy(answer);
+    rd_kafka_DeleteRecords_destroy(request);
+    rd_kafka_topic_partition_list_destroy(before);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(client);
     return 0;
 }
 

@@ -36,4 +36,12 @@ def test_K9_end_of_transaction_acked(t):
     crash_points.crash_twice(t, "echo", "K9")
 
 
+def test_K10_acknowledgement_not_on_disk(t):
+    crash_points.crash_twice(t, "echo", "K10")
+
+
+def test_K14_in_the_shutdown(t):
+    crash_points.crash_in_shutdown(t, "echo")
+
+
 harness.main(globals())

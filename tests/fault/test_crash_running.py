@@ -44,6 +44,14 @@ def test_K9_end_of_transaction_acked(t):
     crash_points.crash_twice(t, "running", "K9")
 
 
+def test_K10_acknowledgement_not_on_disk(t):
+    crash_points.crash_twice(t, "running", "K10")
+
+
+def test_K14_in_the_shutdown(t):
+    crash_points.crash_in_shutdown(t, "running")
+
+
 def test_K12_claim_after_a_kill_at_K9(t):
     """Three more kills in the recovery itself change nothing."""
     run = scenario.Scenario(t, "running")

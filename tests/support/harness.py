@@ -131,6 +131,10 @@ class Kafka:
         return {int(p): (int(first), int(end))
                 for p, first, end in (line.split("\t") for line in out.splitlines())}
 
+    def truncate(self, topic, partition, offset):
+        """Removes the records below the offset, as retention does."""
+        self.tool("truncate", topic, partition, offset)
+
     def commit(self, group, topic, partition, offset, metadata=None):
         self.tool("commit", group, topic, partition, offset, *([metadata] if metadata else []))
 
