@@ -395,9 +395,50 @@ static void test_a_point_before_the_base_is_too_old(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* What a base holds of a life that was reset behind it must not come back. */
+static void test_a_reset_outlives_the_base_before_it(void **state)
+{
+    static const rig_model empty;
+    mr_sim_disk *disk = mr_sim_disk_create(5);
+    rig *r = create(disk, 5);
+    const rig_past *committed = NULL;
+    mr_state_stats stats = {.base_count = 0};
+    mr_task_point points[RIG_TASKS];
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    for (uint32_t i = 0; i < 400 && stats.base_count == 0; i++) {
+        assert_true(epoch(r, &committed));
+        mr_state_read_stats(r->state, &stats);
+    }
+    assert_int_equal(stats.base_count, 1);
+    rig_close(r);
+    assert_int_equal(rig_open(r), MR_OK);
+    for (uint32_t i = 0; i < RIG_TASKS; i++) {
+        points[i] = (mr_task_point){.task = rig_tasks[i],
+                                    .lineage = 5 + i,
+                                    .new_lineage = 700 + i,
+                                    .allowed = MR_ALLOW_RESET};
+    }
+    assert_int_equal(
+        mr_state_roll(r->state, ++r->incarnation, points, RIG_TASKS, NULL, 0, &r->diag), MR_OK);
+    assert_int_equal(points[0].verdict, MR_VERDICT_RESET);
+    r->model = empty;
+    rig_check(r, &empty);
+    const rig_past claim = *rig_commit(r);
+    rig_close(r);
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &claim), MR_OK);
+    rig_check(r, &empty);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_reset_outlives_the_base_before_it),
         cmocka_unit_test(test_a_small_log_never_ends),
         cmocka_unit_test(test_random_lives_with_bases),
         cmocka_unit_test(test_a_flipped_bit_is_never_believed),
