@@ -9,6 +9,7 @@
 #define _GNU_SOURCE /* signal sets */
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
+#include "engine/base/memory.h"
 #include "engine/engine.h"
 #include "engine/runtime/runtime.h"
 #include "io/connectors.h"
@@ -58,6 +59,7 @@ const mr_catalogue *mr_engine_catalogue(mr_engine_tables *tables)
 int mr_engine_run(const mr_engine_options *options)
 {
     mr_diag diag = {.status = MR_OK};
+    mr_memory_keep_freed();
     mr_log *log = mr_log_create(STDERR_FILENO, (mr_log_level)options->log_level,
                                 (mr_log_format)options->log_format);
     if (log == NULL) {

@@ -16,6 +16,7 @@ enum {
     MESSAGE_OBJECT_BYTES = 304, /* A queued message of librdkafka. */
     PRODUCER_OBJECT_BYTES = 256,
     FETCH_PARTITION_BYTES = 4 << 20,
+    FETCH_BYTES_MAX = 8 << 20, /* Larger responses are new pages each time, and leave the caches. */
     QUEUED_MESSAGES_MIN = 1000,
     QUEUED_MESSAGES_MAX = 10000000, /* librdkafka's own limits. */
     QUEUED_KIB_MIN = 64,
@@ -109,7 +110,7 @@ static void set_consumer(config *c, const mr_client_settings *settings)
     set_number(c, "queued.max.messages.kbytes",
                bounded(b / 5 / 1024 / inputs, QUEUED_KIB_MIN, QUEUED_KIB_MAX));
     set_number(c, "fetch.message.max.bytes", FETCH_PARTITION_BYTES);
-    set_number(c, "fetch.max.bytes", bounded(b / 10, FETCH_PARTITION_BYTES, (uint64_t)50 << 20));
+    set_number(c, "fetch.max.bytes", bounded(b / 10, FETCH_PARTITION_BYTES, FETCH_BYTES_MAX));
     set(c, "fetch.wait.max.ms", "50");
     set(c, "fetch.min.bytes", "1");
     set_optional(c, "fetch.queue.backoff.ms", "10");

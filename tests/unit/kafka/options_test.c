@@ -81,7 +81,7 @@ static void test_sizes_follow_the_budget(void **state)
     rd_kafka_t *client = make(&plan, MR_CLIENT_CONSUMER, b, 4);
     expect(client, "queued.min.messages", "176602");       /* 0.2 b / 304 / 4 */
     expect(client, "queued.max.messages.kbytes", "52428"); /* 0.2 b / 1024 / 4 */
-    expect(client, "fetch.max.bytes", "52428800");         /* 0.1 b, at most 50 MiB */
+    expect(client, "fetch.max.bytes", "8388608");          /* 0.1 b, at most 8 MiB */
     rd_kafka_destroy(client);
     client = make(&plan, MR_CLIENT_PRODUCER, b, 4);
     expect(client, "queue.buffering.max.messages", "419430"); /* 0.1 b / 256 */
