@@ -217,11 +217,7 @@ static uint32_t gather_offsets(mr_shard *shard, bool all_lanes)
         if (!all_lanes && !lane->in_epoch) {
             continue;
         }
-        shard->seal_offsets[count++] = (mr_input_offset){.task = lane->partition,
-                                                         .input = input->ordinal,
-                                                         .partition = lane->partition,
-                                                         .from = input->committed,
-                                                         .to = input->applied};
+        shard->seal_offsets[count++] = mr_input_offset_of(input, input->committed, input->applied);
     }
     return count;
 }

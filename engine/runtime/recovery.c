@@ -207,14 +207,8 @@ static void restore(mr_shard *shard, const mr_offset *offsets)
         uint32_t count = 0;
         for (uint32_t i = 0; i < shard->input_count; i++) {
             const mr_input *input = &shard->inputs[i];
-            if (offsets[i].offset < 0) {
-                continue;
-            }
-            shard->seal_offsets[count++] = (mr_input_offset){.task = input->lane->partition,
-                                                             .input = input->ordinal,
-                                                             .partition = input->lane->partition,
-                                                             .from = input->applied,
-                                                             .to = input->applied};
+            const int64_t at = offsets[i].offset < 0 ? -1 : input->applied;
+            shard->seal_offsets[count++] = mr_input_offset_of(input, at, at);
         }
         status = roll(shard, count);
     }

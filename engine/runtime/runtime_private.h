@@ -82,6 +82,7 @@ typedef struct mr_input {
     int64_t end;       /* Bounded: the log's end when the process first saw it. */
     mr_fetch *fetch;   /* Being read; given back when all its batches are home. */
     uint32_t ordinal;  /* Among the inputs of its lane. */
+    uint32_t topic;    /* The number of its topic, by which stored state knows it. */
     bool at_end;
 } mr_input;
 
@@ -225,6 +226,8 @@ mr_status mr_tasks_create(mr_shard *shard);
 mr_status mr_tasks_open(mr_shard *shard);
 void mr_tasks_close(mr_shard *shard);
 void mr_input_release_fetch(mr_input *input);
+/* As the store is told of it. */
+mr_input_offset mr_input_offset_of(const mr_input *input, int64_t from, int64_t to);
 
 /* ---- dispatch.c ---- */
 /* Starts the journey of `batch` (taken from the source's pool) and runs it to its end, or parks. */

@@ -245,6 +245,16 @@ void mr_input_release_fetch(mr_input *input)
     }
 }
 
+mr_input_offset mr_input_offset_of(const mr_input *input, int64_t from, int64_t to)
+{
+    return (mr_input_offset){.task = input->lane->partition,
+                             .input = input->ordinal,
+                             .partition = input->lane->partition,
+                             .topic = input->topic,
+                             .from = from,
+                             .to = to};
+}
+
 /* ---- Helpers ---- */
 
 static mr_status lane_create(mr_shard *shard, mr_lane *lane, uint32_t index)
@@ -267,14 +277,15 @@ static mr_status lane_create(mr_shard *shard, mr_lane *lane, uint32_t index)
         task->input = MR_NO_INDEX;
         if (task->node->kind == MR_NODE_SOURCE &&
             (task->node->source->head.flags & MR_SOURCE_KAFKA) != 0) {
+            const mr_source_common *common = task->node->common;
             task->input = shard->input_count++;
             shard->inputs[task->input] = (mr_input){.lane = lane,
                                                     .source = task,
                                                     .committed = -1,
                                                     .applied = -1,
                                                     .end = -1,
-                                                    .ordinal = ordinal++};
-            const mr_source_common *common = task->node->common;
+                                                    .ordinal = ordinal++,
+                                                    .topic = plan->topics[common->topic].number};
             shard->init_offsets[task->input] = (mr_offset){.topic = common->topic,
                                                            .partition = lane->partition,
                                                            .offset = -1,

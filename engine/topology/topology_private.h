@@ -233,6 +233,9 @@ typedef struct mr_plan_build { /* Behind mr_plan_node.build while planning. */
 
 /* Plans all items in order, then prunes; complete unless load->error_count. */
 void mr_plan_make(mr_load *load);
+
+/* numbers.c: fills in the numbers of tables and topics. */
+void mr_numbers_make(mr_load *load);
 void mr_plan_source(mr_load *load, mr_item *item);
 void mr_plan_step(mr_load *load, mr_item *item);
 void mr_plan_sink(mr_load *load, mr_item *item);

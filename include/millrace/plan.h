@@ -84,6 +84,7 @@ typedef struct mr_plan_node {
 typedef struct mr_plan_topic {
     const char *name;
     uint32_t source;            /* Node that reads it, or MR_NO_INDEX. */
+    uint32_t number;            /* Of its name alone; what stored state calls the input. */
     bool is_output;             /* A sink or DLQ writes it. */
     uint32_t create_partitions; /* `create:`; 0 = the topic must exist. */
     int32_t create_replication; /* -1 = the broker's default. */
@@ -118,7 +119,7 @@ typedef struct mr_plan {
     uint32_t topic_count;
     const mr_plan_dlq *dlqs;
     uint32_t dlq_count;
-    uint32_t table_count; /* Tables of one task; table numbers are below it. */
+    uint32_t table_count; /* Tables of one task; their numbers come from their names. */
     bool has_kafka;       /* False: no commit point; the run starts empty, at the beginning. */
     bool is_stateful, is_bounded;
     mr_delivery delivery;
