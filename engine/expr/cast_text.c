@@ -4,13 +4,15 @@
  */
 #include "engine/base/decimal.h"
 #include "engine/base/json.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
 #include "engine/expr/expr_private.h"
 #include <string.h>
 #include <strings.h>
 
-enum { TEXT_ROOM = 64, EXPONENT_MAX = 100000 }; /* Longest text of a number or time. */
-_Static_assert((int)MR_DECIMAL_TEXT_MAX <= TEXT_ROOM && (int)MR_TIME_TEXT_MAX <= TEXT_ROOM,
+enum { TEXT_ROOM = 80, EXPONENT_MAX = 100000 }; /* Longest text of a number or time. */
+_Static_assert((int)MR_DECIMAL_TEXT_MAX <= TEXT_ROOM && (int)MR_TIME_TEXT_MAX <= TEXT_ROOM &&
+                   (int)MR_INTERVAL_TEXT_MAX <= TEXT_ROOM,
                "room for every printed value");
 
 typedef union cell { /* A parsed value. */
@@ -19,6 +21,7 @@ typedef union cell { /* A parsed value. */
     int32_t date;
     double real;
     mr_int128 numeric;
+    mr_interval interval;
 } cell;
 
 static bool is_space(uint8_t byte)
@@ -57,6 +60,8 @@ static uint32_t print_cell(const mr_column *column, mr_type type, uint32_t scale
         return mr_decimal_print(column->as.numerics[row], scale, out);
     case MR_DATE:
         return mr_date_print(column->as.dates[row], out);
+    case MR_INTERVAL:
+        return mr_interval_print(column->as.intervals[row], out);
     default:
         MR_ASSERT(type == MR_TIMESTAMPTZ);
         return mr_time_print(column->as.integers[row], out);
@@ -198,6 +203,15 @@ static mr_row_error by_parser(int result, mr_row_error syntax, mr_row_error rang
     return result == 0 ? MR_ROW_OK : result == 1 ? syntax : range;
 }
 
+static mr_row_error parse_interval(const char *text, uint32_t size_bytes, mr_interval *out)
+{
+    static const mr_row_error errors[] = {MR_ROW_OK, MR_ROW_22007, MR_ROW_22008, MR_ROW_22015};
+    const int result = mr_interval_parse(text, size_bytes, out);
+
+    MR_ASSERT(result >= 0 && (size_t)result < MR_LENGTH(errors));
+    return errors[result];
+}
+
 static mr_row_error parse_cell(const mr_program_step *step, mr_view text, cell *out)
 {
     const char *chars = (const char *)text.bytes;
@@ -217,6 +231,8 @@ static mr_row_error parse_cell(const mr_program_step *step, mr_view text, cell *
     case MR_DATE:
         return by_parser(mr_date_parse(chars, text.size_bytes, &out->date), MR_ROW_22007,
                          MR_ROW_22008);
+    case MR_INTERVAL:
+        return parse_interval(chars, text.size_bytes, &out->interval);
     default:
         MR_ASSERT(step->operation == MR_TIMESTAMPTZ);
         return by_parser(mr_time_parse(chars, text.size_bytes, &out->integer), MR_ROW_22007,
@@ -255,13 +271,15 @@ static void parse_column(mr_frame *frame, const mr_program_step *step,
 {
     const mr_view *a = frame->registers[step->a].column.as.views;
     void *cells = frame->registers[step->dst].cells;
+    /* White space around an interval is its reader's: none is allowed in the ISO form. */
+    const bool trims = step->operation != MR_INTERVAL;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
     mr_frame_strict(frame, step, 1);
     mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         cell value = {.numeric = 0};
-        const mr_row_error error = parse(step, trim(a[row]), &value);
+        const mr_row_error error = parse(step, trims ? trim(a[row]) : a[row], &value);
         if (error != MR_ROW_OK) {
             mr_frame_fail_row(frame, row, error);
             continue;
@@ -278,6 +296,9 @@ static void parse_column(mr_frame *frame, const mr_program_step *step,
             break;
         case MR_NUMERIC:
             ((mr_int128 *)cells)[row] = value.numeric;
+            break;
+        case MR_INTERVAL:
+            ((mr_interval *)cells)[row] = value.interval;
             break;
         default:
             ((int64_t *)cells)[row] = value.integer;

@@ -22,6 +22,7 @@ enum {
     /* A level of SQL becomes at most this many of ours (NOT, LET, AND, comparison, cast). */
     MR_EXPR_LEVELS_MAX = 6 * MR_EXPR_DEPTH_MAX,
     MR_ARGUMENTS_MAX = 3,
+    MR_MAKE_INTERVAL_PARTS = 7,
     MR_NO_REGISTER = 0xffff
 };
 
@@ -37,6 +38,7 @@ typedef struct mr_value { /* A constant. */
         int64_t integer;
         double real;
         mr_int128 numeric;
+        mr_interval interval;
         mr_view view;
     } as;
 } mr_value;
@@ -101,9 +103,17 @@ typedef enum mr_result_rule {
     MR_RULE_QUOTIENT, /* div: scale 0 */
     MR_RULE_WHOLE,    /* Of a numeric: scale 0, one digit more if it had another. */
     MR_RULE_DIGITS,   /* The same to a constant number of digits. */
-    MR_RULE_UNIT,     /* date_trunc: a constant unit, and a time. */
+    MR_RULE_UNIT,     /* date_trunc: a constant unit, and a time; `result`. */
     MR_RULE_PART      /* extract: the same, a number. */
 } mr_result_rule;
+
+/* What a step of make_interval sets: years and months, weeks and days, hours and minutes. */
+typedef enum mr_interval_with {
+    MR_WITH_MONTHS,
+    MR_WITH_DAYS,
+    MR_WITH_TIME,
+    MR_WITH_SECONDS
+} mr_interval_with;
 
 typedef struct mr_function { /* One row a signature; functions.c. */
     const char *name;
@@ -210,6 +220,12 @@ bool mr_check(mr_compile *c);
 bool mr_check_call(mr_compile *c, mr_node *node);
 /* concat() and concat_ws(), whose kids are typed: becomes a chain of pairs. */
 bool mr_check_concat_call(mr_compile *c, mr_node *node);
+/* make_interval(), with a kid for each of its parts: becomes a chain of steps. */
+bool mr_check_make_interval(mr_compile *c, mr_node *node);
+/* Number of the argument of make_interval with this name, or -1. */
+int32_t mr_make_interval_part(const char *name);
+/* A constant stride of date_bin() must be one. */
+bool mr_check_stride(mr_compile *c, mr_node *node);
 /* Takes over from the kids what can be NULL and what can fail. */
 void mr_node_inherit(mr_node *node);
 /* The node itself can fail so. */
@@ -406,7 +422,28 @@ void mr_run_trim_right(mr_frame *frame, const mr_program_step *step);
 void mr_run_ascii(mr_frame *frame, const mr_program_step *step);
 /* eval_time.c: `operation` is the mr_time_unit. */
 void mr_run_date_trunc(mr_frame *frame, const mr_program_step *step);
+void mr_run_date_trunc_date(mr_frame *frame, const mr_program_step *step);
+void mr_run_date_trunc_interval(mr_frame *frame, const mr_program_step *step);
 void mr_run_extract(mr_frame *frame, const mr_program_step *step);
+void mr_run_extract_date(mr_frame *frame, const mr_program_step *step);
+void mr_run_extract_interval(mr_frame *frame, const mr_program_step *step);
+/* eval_interval.c */
+void mr_run_add_intervals(mr_frame *frame, const mr_program_step *step);
+void mr_run_subtract_intervals(mr_frame *frame, const mr_program_step *step);
+void mr_run_negate_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_multiply_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_multiply_by_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_divide_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_add_time_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_add_interval_time(mr_frame *frame, const mr_program_step *step);
+void mr_run_subtract_time_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_add_date_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_add_interval_date(mr_frame *frame, const mr_program_step *step);
+void mr_run_subtract_date_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_subtract_times(mr_frame *frame, const mr_program_step *step);
+void mr_run_date_bin(mr_frame *frame, const mr_program_step *step);
+void mr_run_interval_with(mr_frame *frame, const mr_program_step *step);
+void mr_run_interval_with_seconds(mr_frame *frame, const mr_program_step *step);
 /* eval_date.c, cast_bytes.c */
 void mr_run_add_date_days(mr_frame *frame, const mr_program_step *step);
 void mr_run_add_days_date(mr_frame *frame, const mr_program_step *step);
