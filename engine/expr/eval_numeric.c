@@ -27,22 +27,54 @@ static void run_binary(mr_frame *frame, const mr_program_step *step, binary oper
     }
 }
 
-/* Both at the scale of the result, which is the larger of theirs: nothing is rounded. */
-static bool align(const mr_program_step *step, mr_int128 *a, mr_int128 *b)
+static wide magnitude(mr_int128 value)
 {
-    return (step->scale_a == step->scale ||
-            mr_decimal_rescale(*a, step->scale_a, step->scale, a)) &&
-           (step->scale_b == step->scale || mr_decimal_rescale(*b, step->scale_b, step->scale, b));
+    return value < 0 ? 0 - (wide)value : (wide)value;
+}
+
+/* value 10^digits; false = above 2 x 10^38, so that no number of 38 digits brings it back. */
+static bool scaled_up(mr_int128 value, uint32_t digits, wide *out)
+{
+    const wide power = (wide)mr_decimal_power(digits);
+    const wide most = 2 * (wide)mr_decimal_power(MR_DECIMAL_DIGITS_MAX);
+
+    if (magnitude(value) > most / power) {
+        return false;
+    }
+    *out = magnitude(value) * power;
+    return true;
+}
+
+/* At the scale of the result, which is the larger of theirs: nothing is rounded. What one of them
+ * has beyond 38 digits there the other may take away again. */
+static mr_row_error sum(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    wide x = 0, y = 0;
+
+    if (step->scale_a == step->scale_b) {
+        return mr_decimal_add(a, b, out) ? MR_ROW_OK : MR_ROW_22003;
+    }
+    if (!scaled_up(a, (uint32_t)(step->scale - step->scale_a), &x) ||
+        !scaled_up(b, (uint32_t)(step->scale - step->scale_b), &y)) {
+        return MR_ROW_22003;
+    }
+    const bool same_sign = (a < 0) == (b < 0);
+    const wide size = same_sign ? x + y : x > y ? x - y : y - x; /* Below 3 x 10^38. */
+    if (size >= (wide)mr_decimal_power(MR_DECIMAL_DIGITS_MAX)) {
+        return MR_ROW_22003;
+    }
+    *out = (x > y ? a : b) < 0 ? -(mr_int128)size : (mr_int128)size;
+    return MR_ROW_OK;
 }
 
 static mr_row_error add(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
 {
-    return align(step, &a, &b) && mr_decimal_add(a, b, out) ? MR_ROW_OK : MR_ROW_22003;
+    return sum(step, a, b, out);
 }
 
 static mr_row_error subtract(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
 {
-    return align(step, &a, &b) && mr_decimal_subtract(a, b, out) ? MR_ROW_OK : MR_ROW_22003;
+    return sum(step, a, -b, out);
 }
 
 static mr_row_error multiply(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
@@ -58,11 +90,6 @@ static mr_row_error divide(const mr_program_step *step, mr_int128 a, mr_int128 b
     }
     return mr_decimal_divide(a, step->scale_a, b, step->scale_b, step->scale, out) ? MR_ROW_OK
                                                                                    : MR_ROW_22003;
-}
-
-static wide magnitude(mr_int128 value)
-{
-    return value < 0 ? 0 - (wide)value : (wide)value;
 }
 
 /* (a 10^digits) mod b for a dividend that does not fit when scaled: a digit at a time, each by
