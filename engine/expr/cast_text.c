@@ -156,6 +156,16 @@ static bool split_number(const char *text, uint32_t size_bytes, number *n)
     return at == end;
 }
 
+/* A numeric(p,s) has no room for it. */
+static bool is_infinite(const char *text, uint32_t size_bytes)
+{
+    const uint32_t sign = size_bytes > 0 && (text[0] == '-' || text[0] == '+') ? 1 : 0;
+    const uint32_t size = size_bytes - sign;
+
+    return (size == 3 && strncasecmp(text + sign, "inf", 3) == 0) ||
+           (size == 8 && strncasecmp(text + sign, "infinity", 8) == 0);
+}
+
 mr_row_error mr_numeric_from_text(const char *text, uint32_t size_bytes, uint32_t precision,
                                   uint32_t scale, mr_int128 *out)
 {
@@ -165,7 +175,7 @@ mr_row_error mr_numeric_from_text(const char *text, uint32_t size_bytes, uint32_
 
     MR_ASSERT(precision >= 1 && precision <= MR_DECIMAL_DIGITS_MAX && scale <= precision);
     if (!split_number(text, size_bytes, &n)) {
-        return MR_ROW_22P02;
+        return is_infinite(text, size_bytes) ? MR_ROW_22003 : MR_ROW_22P02;
     }
     /* `left`: power of ten of the next digit, above the last digit that is kept (-scale). */
     const char *point = memchr(n.digits, '.', (size_t)(n.digits_end - n.digits));
@@ -198,6 +208,22 @@ mr_row_error mr_numeric_from_text(const char *text, uint32_t size_bytes, uint32_
     return MR_ROW_OK;
 }
 
+/* As there, digits beyond the range are met before what is wrong behind them. */
+static mr_row_error bigint_from_text(const char *text, uint32_t size_bytes, int64_t *out)
+{
+    const int result = mr_integer_parse(text, size_bytes, out);
+    uint32_t size = size_bytes > 0 && (text[0] == '-' || text[0] == '+') ? 1 : 0;
+    int64_t unused = 0;
+
+    if (result != 1) {
+        return result == 0 ? MR_ROW_OK : MR_ROW_22003;
+    }
+    while (size < size_bytes && text[size] >= '0' && text[size] <= '9') {
+        size++;
+    }
+    return mr_integer_parse(text, size, &unused) == 2 ? MR_ROW_22003 : MR_ROW_22P02;
+}
+
 static mr_row_error by_parser(int result, mr_row_error syntax, mr_row_error range)
 {
     return result == 0 ? MR_ROW_OK : result == 1 ? syntax : range;
@@ -220,8 +246,7 @@ static mr_row_error parse_cell(const mr_program_step *step, mr_view text, cell *
     case MR_BOOLEAN:
         return boolean_from_text(text, &out->boolean);
     case MR_BIGINT:
-        return by_parser(mr_integer_parse(chars, text.size_bytes, &out->integer), MR_ROW_22P02,
-                         MR_ROW_22003);
+        return bigint_from_text(chars, text.size_bytes, &out->integer);
     case MR_DOUBLE:
         return by_parser(mr_double_parse(chars, text.size_bytes, &out->real), MR_ROW_22P02,
                          MR_ROW_22003);
