@@ -15,6 +15,9 @@
 #include <string.h>
 
 enum { SHORT_TEXT_BYTES = 128 };
+_Static_assert((int)MR_INTERVAL_TEXT_MAX + 2 <= MR_CELL_TEXT_MAX &&
+                   (int)MR_DECIMAL_TEXT_MAX + 2 <= MR_CELL_TEXT_MAX,
+               "room for every printed value between quotes");
 
 static uint32_t print_fixed(const mr_field *field, const mr_column *column, uint32_t row,
                             uint8_t *out);
