@@ -68,6 +68,9 @@ bool mr_column_named(mr_compile *c, mr_node *node, const char *const *parts, uin
         node->type.type = MR_TIMESTAMPTZ;
         return c->by == NULL || node->in_aggregate || group_column(c, node, name);
     }
+    if (strcmp(name, "meta.schema_id") == 0 || strcmp(name, "meta.record_id") == 0) {
+        return mr_compile_error(c, node->location, 306, "%s is not part of this release", name);
+    }
     if (part_count - from > 1 && strcmp(parts[from], "meta") == 0) {
         return mr_compile_error(c, node->location, 302, "%s is not known here%s", name,
                                 "\nhint: meta.topic, meta.partition, meta.offset, meta.timestamp, "
