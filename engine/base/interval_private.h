@@ -29,6 +29,26 @@ typedef struct mr_interval_number {
     double fraction; /* Of the same sign, below 1. */
 } mr_interval_number;
 
+/* The byte at `at`, or 0 behind the end. */
+static inline char mr_text_peek(const char *at, const char *end)
+{
+    return at < end ? *at : '\0';
+}
+
+static inline bool mr_text_is_digit(char byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+/* Behind the digits that begin here, if any. */
+static inline const char *mr_text_skip_digits(const char *at, const char *end)
+{
+    while (at < end && mr_text_is_digit(*at)) {
+        at++;
+    }
+    return at;
+}
+
 bool mr_parts_add_us(mr_interval_parts *into, int64_t value, int64_t scale_us);
 bool mr_parts_add_time(mr_interval_parts *into, mr_interval_number n, int64_t scale_us);
 bool mr_parts_add_days(mr_interval_parts *into, mr_interval_number n);

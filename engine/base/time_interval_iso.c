@@ -10,24 +10,6 @@
 
 enum { ISO_MORE = 10, ISO_NEXT_PART = 11, DAYS_PER_MONTH = 30 }; /* The form goes on. */
 
-static bool is_digit(char byte)
-{
-    return byte >= '0' && byte <= '9';
-}
-
-static char peek(const char *at, const char *end)
-{
-    return at < end ? *at : '\0';
-}
-
-static const char *skip_digits(const char *at, const char *end)
-{
-    while (at < end && is_digit(*at)) {
-        at++;
-    }
-    return at;
-}
-
 /* ---- Parts ---- */
 
 bool mr_parts_add_us(mr_interval_parts *into, int64_t value, int64_t scale)
@@ -112,24 +94,28 @@ static int iso_number(iso *in, mr_interval_number *n)
     const char *from = in->at, *at = from;
     double value = 0;
 
-    if (peek(at, in->end) == '-') {
+    if (mr_text_peek(at, in->end) == '-') {
         at++;
     }
     const char *digits = at;
-    at = skip_digits(at, in->end);
+    at = mr_text_skip_digits(at, in->end);
     size_t count = (size_t)(at - digits);
-    if (peek(at, in->end) == '.') {
+    if (mr_text_peek(at, in->end) == '.') {
         digits = ++at;
-        at = skip_digits(at, in->end);
+        at = mr_text_skip_digits(at, in->end);
         count += (size_t)(at - digits);
     }
     if (count == 0) {
         return MR_INTERVAL_SYNTAX;
     }
-    if ((peek(at, in->end) | 0x20) == 'e') {
+    if ((mr_text_peek(at, in->end) | 0x20) == 'e') {
         const char *exponent = at + 1;
-        exponent += peek(exponent, in->end) == '-' || peek(exponent, in->end) == '+' ? 1 : 0;
-        at = is_digit(peek(exponent, in->end)) ? skip_digits(exponent, in->end) : at;
+        exponent += mr_text_peek(exponent, in->end) == '-' || mr_text_peek(exponent, in->end) == '+'
+                        ? 1
+                        : 0;
+        at = mr_text_is_digit(mr_text_peek(exponent, in->end))
+                 ? mr_text_skip_digits(exponent, in->end)
+                 : at;
     }
     in->at = at;
     if (mr_double_parse(from, (size_t)(at - from), &value) != 0) {
@@ -146,8 +132,8 @@ static int iso_number(iso *in, mr_interval_number *n)
 /* Digits of a number, without its sign. */
 static uint32_t iso_width(const iso *in, const char *from)
 {
-    from += peek(from, in->end) == '-' ? 1 : 0;
-    return (uint32_t)(skip_digits(from, in->end) - from);
+    from += mr_text_peek(from, in->end) == '-' ? 1 : 0;
+    return (uint32_t)(mr_text_skip_digits(from, in->end) - from);
 }
 
 /* Behind a part of an alternative form: its end, or the time. */
@@ -175,7 +161,7 @@ static int iso_date_alternative(iso *in, mr_interval_number n, char unit)
     if (!mr_parts_add_months(in->into, n)) {
         return MR_INTERVAL_FIELD;
     }
-    if (peek(in->at, in->end) != '-') {
+    if (mr_text_peek(in->at, in->end) != '-') {
         return iso_rest(in);
     }
     in->at++;
@@ -295,7 +281,7 @@ int mr_interval_read_iso(const char *text, size_t size_bytes, mr_interval_parts 
         if (result != MR_INTERVAL_OK) {
             return result;
         }
-        const char unit = peek(in.at, in.end);
+        const char unit = mr_text_peek(in.at, in.end);
         in.at += in.at < in.end ? 1 : 0;
         result =
             in.in_time ? iso_time_field(&in, from, n, unit) : iso_date_field(&in, from, n, unit);

@@ -61,11 +61,6 @@ int mr_interval_parse(const char *text, size_t size_bytes, mr_interval *interval
 
 /* ---- Characters ---- */
 
-static bool is_digit(char byte)
-{
-    return byte >= '0' && byte <= '9';
-}
-
 static bool is_letter(char byte)
 {
     return ((unsigned char)byte | 0x20) >= 'a' && ((unsigned char)byte | 0x20) <= 'z';
@@ -78,23 +73,10 @@ static bool is_space(char byte)
 
 static bool is_punctuation(char byte)
 {
-    return byte > ' ' && byte < 0x7f && !is_digit(byte) && !is_letter(byte);
+    return byte > ' ' && byte < 0x7f && !mr_text_is_digit(byte) && !is_letter(byte);
 }
 
 /* ---- Fields ---- */
-
-static char peek(const char *at, const char *end)
-{
-    return at < end ? *at : '\0';
-}
-
-static const char *skip_digits(const char *at, const char *end)
-{
-    while (at < end && is_digit(*at)) {
-        at++;
-    }
-    return at;
-}
 
 static const char *skip_letters(const char *at, const char *end)
 {
@@ -107,7 +89,7 @@ static const char *skip_letters(const char *at, const char *end)
 /* Digits and bytes of `also`. */
 static const char *skip_digits_and(const char *at, const char *end, const char *also)
 {
-    while (at < end && (is_digit(*at) || strchr(also, *at) != NULL)) {
+    while (at < end && (mr_text_is_digit(*at) || strchr(also, *at) != NULL)) {
         at++;
     }
     return at;
@@ -116,8 +98,8 @@ static const char *skip_digits_and(const char *at, const char *end, const char *
 /* From a digit on: a time, a date, or a number. */
 static const char *split_number(const char *from, const char *end, field *out)
 {
-    const char *at = skip_digits(from, end);
-    const char delimiter[] = {peek(at, end), '\0'};
+    const char *at = mr_text_skip_digits(from, end);
+    const char delimiter[] = {mr_text_peek(at, end), '\0'};
 
     out->kind = FIELD_NUMBER;
     if (delimiter[0] == ':') {
@@ -128,11 +110,11 @@ static const char *split_number(const char *from, const char *end, field *out)
         return at;
     }
     at++;
-    if (is_digit(peek(at, end))) {
-        at = skip_digits(at, end);
-        return peek(at, end) == delimiter[0] ? skip_digits_and(at, end, delimiter) : at;
+    if (mr_text_is_digit(mr_text_peek(at, end))) {
+        at = mr_text_skip_digits(at, end);
+        return mr_text_peek(at, end) == delimiter[0] ? skip_digits_and(at, end, delimiter) : at;
     }
-    while (at < end && (is_digit(*at) || is_letter(*at) || *at == delimiter[0])) {
+    while (at < end && (mr_text_is_digit(*at) || is_letter(*at) || *at == delimiter[0])) {
         at++;
     }
     return at;
@@ -159,15 +141,15 @@ static bool ends_before_digit(const char *from, const char *at)
 static const char *split_word(const char *from, const char *end, field *out)
 {
     const char *at = skip_letters(from, end);
-    const char next = peek(at, end);
+    const char next = mr_text_peek(at, end);
     bool is_date = next == '-' || next == '/' || next == '.';
 
-    if (next == '+' || is_digit(next)) {
+    if (next == '+' || mr_text_is_digit(next)) {
         is_date = !ends_before_digit(from, at);
     }
     out->kind = is_date ? FIELD_WRONG : FIELD_WORD;
     while (is_date && at < end &&
-           (is_digit(*at) || is_letter(*at) || strchr("+-/_.:", *at) != NULL)) {
+           (mr_text_is_digit(*at) || is_letter(*at) || strchr("+-/_.:", *at) != NULL)) {
         at++;
     }
     return at;
@@ -180,12 +162,12 @@ static const char *split_signed(const char *at, const char *end, field *out)
         at++;
     }
     out->at = at;
-    if (is_digit(peek(at, end))) {
+    if (mr_text_is_digit(mr_text_peek(at, end))) {
         out->kind = FIELD_SIGNED;
         return skip_digits_and(at, end, ":.-");
     }
     out->kind = FIELD_WRONG;
-    return is_letter(peek(at, end)) ? skip_letters(at, end) : NULL;
+    return is_letter(mr_text_peek(at, end)) ? skip_letters(at, end) : NULL;
 }
 
 static bool split(const char *text, size_t size_bytes, fields *into)
@@ -205,10 +187,10 @@ static bool split(const char *text, size_t size_bytes, fields *into)
         field *next = &into->of[into->count];
         *next = (field){.at = at};
         const bool has_sign = *at == '-' || *at == '+';
-        if (is_digit(*at)) {
+        if (mr_text_is_digit(*at)) {
             at = split_number(at, end, next);
         } else if (*at == '.') {
-            at = skip_digits(at + 1, end);
+            at = mr_text_skip_digits(at + 1, end);
         } else if (is_letter(*at)) {
             at = split_word(at, end, next);
         } else if (has_sign) {
@@ -242,7 +224,7 @@ static bool take_integer(const char **at, const char *end, bool negative, int64_
     const char *from = *at;
     bool fits = true;
 
-    *at = skip_digits(from, end);
+    *at = mr_text_skip_digits(from, end);
     *value = 0;
     for (; from < *at; from++) {
         const int64_t digit = negative ? -(*from - '0') : *from - '0';
@@ -269,14 +251,14 @@ static int read_time(const char *at, const char *end, int64_t *us)
     if (!take_integer(&at, end, false, &hour)) {
         return MR_INTERVAL_FIELD;
     }
-    if (peek(at, end) != ':') {
+    if (mr_text_peek(at, end) != ':') {
         return MR_INTERVAL_SYNTAX;
     }
     at++;
     if (!take_integer(&at, end, false, &minute) || minute > INT32_MAX) {
         return MR_INTERVAL_FIELD;
     }
-    if (peek(at, end) == '.') {
+    if (mr_text_peek(at, end) == '.') {
         if (!take_fraction(at, end, &fraction)) {
             return MR_INTERVAL_SYNTAX;
         }
@@ -286,7 +268,7 @@ static int read_time(const char *at, const char *end, int64_t *us)
         second = minute;
         minute = hour;
         hour = 0;
-    } else if (peek(at, end) == ':') {
+    } else if (mr_text_peek(at, end) == ':') {
         at++;
         if (!take_integer(&at, end, false, &second) || second > INT32_MAX) {
             return MR_INTERVAL_FIELD;
@@ -334,11 +316,13 @@ static int read_number(const field *from, mr_interval_number *n, uint32_t *unit)
         return MR_INTERVAL_SYNTAX;
     }
     at++;
-    if (peek(at, from->end) == '-' || !take_integer(&at, from->end, false, &more) ||
+    if (mr_text_peek(at, from->end) == '-' || !take_integer(&at, from->end, false, &more) ||
         more >= MR_MONTHS_PER_YEAR) {
         /* A second dash is a negative number there: out of range, unless it has no digit. */
-        return peek(at, from->end) == '-' && !is_digit(peek(at + 1, from->end)) ? MR_INTERVAL_SYNTAX
-                                                                                : MR_INTERVAL_FIELD;
+        return mr_text_peek(at, from->end) == '-' &&
+                       !mr_text_is_digit(mr_text_peek(at + 1, from->end))
+                   ? MR_INTERVAL_SYNTAX
+                   : MR_INTERVAL_FIELD;
     }
     if (at != from->end) {
         return MR_INTERVAL_SYNTAX;

@@ -89,8 +89,7 @@ void mr_run_cast_to_text(mr_frame *frame, const mr_program_step *step)
             continue;
         }
         memcpy(to, text, size);
-        out[row] = (mr_view){to, size};
-        frame->scratch_at += size;
+        out[row] = mr_frame_take(frame, size);
     }
 }
 
@@ -362,8 +361,7 @@ void mr_run_cast_text_json(mr_frame *frame, const mr_program_step *step)
         } else if (size == 0) {
             mr_frame_fail_row(frame, row, MR_ROW_22P02);
         } else {
-            out[row] = (mr_view){frame->scratch_at, size};
-            frame->scratch_at += size;
+            out[row] = mr_frame_take(frame, size);
         }
     }
 }

@@ -191,9 +191,8 @@ static void get(mr_frame *frame, const mr_program_step *step, bool text)
                 if (to == NULL) {
                     continue;
                 }
-                value.size_bytes = unescape(value.bytes, value.bytes + value.size_bytes, to);
-                value.bytes = to;
-                frame->scratch_at += value.size_bytes;
+                value =
+                    mr_frame_take(frame, unescape(value.bytes, value.bytes + value.size_bytes, to));
             }
         }
         out[row] = value;

@@ -7,10 +7,8 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-typedef mr_row_error (*binary)(const mr_program_step *step, mr_int128 a, mr_int128 b,
-                               mr_int128 *out);
-
-static void run_binary(mr_frame *frame, const mr_program_step *step, binary operation)
+void mr_run_numeric_pairs(mr_frame *frame, const mr_program_step *step,
+                          mr_numeric_operation operation)
 {
     const mr_int128 *a = frame->registers[step->a].column.as.numerics;
     const mr_int128 *b = frame->registers[step->b].column.as.numerics;
@@ -128,31 +126,30 @@ static mr_row_error modulo(const mr_program_step *step, mr_int128 a, mr_int128 b
 
 void mr_run_add_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_binary(frame, step, add);
+    mr_run_numeric_pairs(frame, step, add);
 }
 
 void mr_run_subtract_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_binary(frame, step, subtract);
+    mr_run_numeric_pairs(frame, step, subtract);
 }
 
 void mr_run_multiply_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_binary(frame, step, multiply);
+    mr_run_numeric_pairs(frame, step, multiply);
 }
 
 void mr_run_divide_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_binary(frame, step, divide);
+    mr_run_numeric_pairs(frame, step, divide);
 }
 
 void mr_run_modulo_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_binary(frame, step, modulo);
+    mr_run_numeric_pairs(frame, step, modulo);
 }
 
-/* The range of numeric is symmetric: neither sign nor magnitude can overflow. */
-void mr_run_negate_numeric(mr_frame *frame, const mr_program_step *step)
+void mr_run_numerics(mr_frame *frame, const mr_program_step *step, mr_numeric_operation operation)
 {
     const mr_int128 *a = frame->registers[step->a].column.as.numerics;
     mr_int128 *out = frame->registers[step->dst].cells;
@@ -161,19 +158,34 @@ void mr_run_negate_numeric(mr_frame *frame, const mr_program_step *step)
     mr_frame_strict(frame, step, 1);
     mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
-        out[row] = -a[row];
+        const mr_row_error error = operation(step, a[row], 0, &out[row]);
+        if (error != MR_ROW_OK) {
+            mr_frame_fail_row(frame, row, error);
+        }
     }
+}
+
+/* The range of numeric is symmetric: neither sign nor magnitude can overflow. */
+static mr_row_error negate(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    (void)step;
+    *out = b - a;
+    return MR_ROW_OK;
+}
+
+static mr_row_error absolute(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    (void)step;
+    *out = a < b ? -a : a;
+    return MR_ROW_OK;
+}
+
+void mr_run_negate_numeric(mr_frame *frame, const mr_program_step *step)
+{
+    mr_run_numerics(frame, step, negate);
 }
 
 void mr_run_abs_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    const mr_int128 *a = frame->registers[step->a].column.as.numerics;
-    mr_int128 *out = frame->registers[step->dst].cells;
-    uint64_t live[MR_BATCH_WORDS_MAX];
-
-    mr_frame_strict(frame, step, 1);
-    mr_frame_live(frame, step, 1, live);
-    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
-        out[row] = a[row] < 0 ? -a[row] : a[row];
-    }
+    mr_run_numerics(frame, step, absolute);
 }

@@ -318,6 +318,15 @@ void mr_frame_fail(mr_frame *frame, const mr_program_step *step, const uint64_t 
 void mr_frame_fail_row(mr_frame *frame, uint32_t row, mr_row_error error);
 /* Room for a text result of `row`; NULL = full, and the row or the batch is marked. */
 uint8_t *mr_frame_room(mr_frame *frame, uint32_t row, uint64_t size_bytes);
+/* The text of this size that was written there. */
+static inline mr_view mr_frame_take(mr_frame *frame, uint64_t size_bytes)
+{
+    const mr_view text = {frame->scratch_at, (uint32_t)size_bytes};
+
+    MR_ASSERT(size_bytes <= (uint64_t)(frame->scratch_end - frame->scratch_at));
+    frame->scratch_at += size_bytes;
+    return text;
+}
 /* The rows a kernel must look at: mask, no error, none of the 1 to 3 arguments null. */
 void mr_frame_live(const mr_frame *frame, const mr_program_step *step, uint32_t argument_count,
                    uint64_t *live);
@@ -386,6 +395,13 @@ void mr_run_divide_double(mr_frame *frame, const mr_program_step *step);
 void mr_run_negate_double(mr_frame *frame, const mr_program_step *step);
 void mr_run_abs_double(mr_frame *frame, const mr_program_step *step);
 /* eval_numeric.c */
+/* The rows that act, each given to `operation`; what it returns is the row's error. */
+typedef mr_row_error (*mr_numeric_operation)(const mr_program_step *step, mr_int128 a, mr_int128 b,
+                                             mr_int128 *out);
+void mr_run_numeric_pairs(mr_frame *frame, const mr_program_step *step,
+                          mr_numeric_operation operation);
+/* The same of one argument: b is 0. */
+void mr_run_numerics(mr_frame *frame, const mr_program_step *step, mr_numeric_operation operation);
 void mr_run_add_numeric(mr_frame *frame, const mr_program_step *step);
 void mr_run_subtract_numeric(mr_frame *frame, const mr_program_step *step);
 void mr_run_multiply_numeric(mr_frame *frame, const mr_program_step *step);
