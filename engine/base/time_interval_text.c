@@ -316,15 +316,14 @@ static int read_number(const field *from, mr_interval_number *n, uint32_t *unit)
         return MR_INTERVAL_SYNTAX;
     }
     at++;
-    if (mr_text_peek(at, from->end) == '-' || !take_integer(&at, from->end, false, &more) ||
-        more >= MR_MONTHS_PER_YEAR) {
-        /* A second dash is a negative number there: out of range, unless it has no digit. */
-        return mr_text_peek(at, from->end) == '-' &&
-                       !mr_text_is_digit(mr_text_peek(at + 1, from->end))
-                   ? MR_INTERVAL_SYNTAX
-                   : MR_INTERVAL_FIELD;
+    /* A second dash is a sign: -0 is no month, and anything else is out of range. */
+    const bool minus = mr_text_peek(at, from->end) == '-';
+    at += minus ? 1 : 0;
+    const char *digits = at;
+    if (!take_integer(&at, from->end, false, &more) || more >= (minus ? 1 : MR_MONTHS_PER_YEAR)) {
+        return MR_INTERVAL_FIELD;
     }
-    if (at != from->end) {
+    if (at != from->end || (minus && at == digits)) {
         return MR_INTERVAL_SYNTAX;
     }
     *unit = MR_UNIT_MONTH;
