@@ -30,17 +30,10 @@ static wide magnitude(mr_int128 value)
     return value < 0 ? 0 - (wide)value : (wide)value;
 }
 
-/* value 10^digits; false = above 2 x 10^38, so that no number of 38 digits brings it back. */
+/* value 10^digits; false = beyond 128 bits, so that no number of 38 digits brings it back. */
 static bool scaled_up(mr_int128 value, uint32_t digits, wide *out)
 {
-    const wide power = (wide)mr_decimal_power(digits);
-    const wide most = 2 * (wide)mr_decimal_power(MR_DECIMAL_DIGITS_MAX);
-
-    if (magnitude(value) > most / power) {
-        return false;
-    }
-    *out = magnitude(value) * power;
-    return true;
+    return !__builtin_mul_overflow(magnitude(value), (wide)mr_decimal_power(digits), out);
 }
 
 /* At the scale of the result, which is the larger of theirs: nothing is rounded. What one of them
@@ -56,8 +49,10 @@ static mr_row_error sum(const mr_program_step *step, mr_int128 a, mr_int128 b, m
         !scaled_up(b, (uint32_t)(step->scale - step->scale_b), &y)) {
         return MR_ROW_22003;
     }
-    const bool same_sign = (a < 0) == (b < 0);
-    const wide size = same_sign ? x + y : x > y ? x - y : y - x; /* Below 3 x 10^38. */
+    wide size = x > y ? x - y : y - x;
+    if ((a < 0) == (b < 0) && __builtin_add_overflow(x, y, &size)) {
+        return MR_ROW_22003;
+    }
     if (size >= (wide)mr_decimal_power(MR_DECIMAL_DIGITS_MAX)) {
         return MR_ROW_22003;
     }
