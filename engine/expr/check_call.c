@@ -130,6 +130,11 @@ bool mr_check_call(mr_compile *c, mr_node *node)
     if (strcmp(node->name, "make_interval") == 0) {
         return mr_check_make_interval(c, node);
     }
+    if (strcmp(node->name, "to_timestamp") == 0 && node->kid_count == 2) {
+        return mr_compile_error(c, node->location, 306,
+                                "to_timestamp() with a format is not part of this release\nhint: "
+                                "an ISO 8601 text is cast: x::timestamptz");
+    }
     const mr_function *f = find_function(node);
     if (f == NULL) {
         return no_function(c, node);

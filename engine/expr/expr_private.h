@@ -443,6 +443,7 @@ void mr_run_date_trunc_interval(mr_frame *frame, const mr_program_step *step);
 void mr_run_extract(mr_frame *frame, const mr_program_step *step);
 void mr_run_extract_date(mr_frame *frame, const mr_program_step *step);
 void mr_run_extract_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_to_timestamp(mr_frame *frame, const mr_program_step *step);
 /* eval_interval.c */
 void mr_run_add_intervals(mr_frame *frame, const mr_program_step *step);
 void mr_run_subtract_intervals(mr_frame *frame, const mr_program_step *step);
