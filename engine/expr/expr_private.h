@@ -510,6 +510,8 @@ typedef struct mr_json_key {
 } mr_json_key;
 void mr_run_get(mr_frame *frame, const mr_program_step *step);
 void mr_run_get_text(mr_frame *frame, const mr_program_step *step);
+void mr_run_json_kind(mr_frame *frame, const mr_program_step *step);
+void mr_run_json_length(mr_frame *frame, const mr_program_step *step);
 /* The kind of a jsonb text: its first byte classified; see eval_json.c. */
 
 /* cast_number.c, cast_text.c, cast_json.c: step->scale_a source, scale and precision target. */
