@@ -7,6 +7,7 @@
  */
 #include "engine/base/assert.h"
 #include "engine/base/decimal.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
 #include "engine/topology/topology_private.h"
 #include <ctype.h>
@@ -112,6 +113,7 @@ static bool read_type_name(const char *word, mr_field *field)
         {"bytea", MR_BYTEA},
         {"timestamptz", MR_TIMESTAMPTZ},
         {"date", MR_DATE},
+        {"interval", MR_INTERVAL},
         {"jsonb", MR_JSONB},
     };
 
@@ -182,13 +184,12 @@ static void refuse_type(mr_load *load, const mr_yaml *node, const char *word)
         {"decimal", "numeric(18,2)"},
         {"uuid", "text"},
     };
-    static const char *const names[] = {"boolean",     "bigint", "text", "bytea",
-                                        "timestamptz", "date",   "jsonb"};
+    static const char *const names[] = {"boolean",     "bigint", "text",  "bytea",
+                                        "timestamptz", "date",   "jsonb", "interval"};
     mr_nearest nearest = {.word = word};
 
-    if (strcmp(word, "interval") == 0 || strcmp(word, "record") == 0) {
-        mr_load_error(load, node->place, 109,
-                      strcmp(word, "record") == 0 ? "name its fields with `path: a.b`" : NULL,
+    if (strcmp(word, "record") == 0) {
+        mr_load_error(load, node->place, 109, "name its fields with `path: a.b`",
                       "type %s is known, but not part of this release", word);
         return;
     }
@@ -203,11 +204,12 @@ static void refuse_type(mr_load *load, const mr_yaml *node, const char *word)
         mr_nearest_try(&nearest, names[i]);
     }
     const char *near = mr_nearest_hint(load, &nearest);
-    mr_load_error(load, node->place, 121,
-                  near != NULL ? near
-                               : "types: boolean, bigint, double precision, numeric(p,s), text, "
-                                 "bytea, timestamptz, date, jsonb; each with or without `not null`",
-                  "there is no column type \"%s\"", word);
+    mr_load_error(
+        load, node->place, 121,
+        near != NULL ? near
+                     : "types: boolean, bigint, double precision, numeric(p,s), text, "
+                       "bytea, timestamptz, date, interval, jsonb; each with or without `not null`",
+        "there is no column type \"%s\"", word);
 }
 
 static bool read_field(mr_load *load, const mr_yaml_pair *pair, bool is_kafka, mr_field *field,
@@ -366,6 +368,7 @@ static bool default_fits(const mr_field *field, const char *text)
     int32_t days;
     double number;
     mr_int128 unscaled;
+    mr_interval interval;
     uint32_t scale;
 
     switch (field->type) {
@@ -384,6 +387,8 @@ static bool default_fits(const mr_field *field, const char *text)
         return mr_time_parse(text, size, &integer) == 0;
     case MR_DATE:
         return size == 10 && mr_date_parse(text, size, &days) == 0;
+    case MR_INTERVAL:
+        return mr_interval_parse(text, size, &interval) == 0;
     case MR_JSONB:
     case MR_BYTEA:
         return false;

@@ -206,6 +206,13 @@ static bool read_key(mr_load *load, const mr_item *item, mr_schema *schema)
                           schema->fields[columns.indexes[i]].name);
             return false;
         }
+        if (schema->fields[columns.indexes[i]].type == MR_INTERVAL) {
+            mr_load_error(load, node->place, 409, "read it as text: `type: text`",
+                          "column \"%s\" of the key is an interval, of which equal ones have "
+                          "different texts",
+                          schema->fields[columns.indexes[i]].name);
+            return false;
+        }
         mr_field *field = (mr_field *)(uintptr_t)&schema->fields[columns.indexes[i]];
         field->nullable = false; /* NULL is a decode error there. */
         schema->key[i] = columns.indexes[i];

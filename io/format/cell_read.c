@@ -7,6 +7,7 @@
  */
 #include "engine/base/assert.h"
 #include "engine/base/decimal.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
 #include "engine/base/utf8.h"
 #include "engine/batch/batch.h"
@@ -42,10 +43,10 @@ bool mr_type_is_json(mr_type type)
     case MR_TEXT:
     case MR_TIMESTAMPTZ:
     case MR_DATE:
+    case MR_INTERVAL:
     case MR_JSONB:
         return true;
     case MR_BYTEA:
-    case MR_INTERVAL:
         break;
     }
     return false;
@@ -84,6 +85,8 @@ mr_row_error mr_cell_from_text(const mr_cell_target *to, uint32_t row, const uin
                mr_date_parse(chars, size_bytes, (int32_t *)to->cells + row) == 0;
         break;
     case MR_INTERVAL:
+        good = mr_interval_parse(chars, size_bytes, (mr_interval *)to->cells + row) == 0;
+        break;
     case MR_JSONB:
         MR_ASSERT(!"a type with a text form of its own");
     }
@@ -127,8 +130,11 @@ mr_row_error mr_cell_from_json(const mr_cell_target *to, uint32_t row, const mr_
         good = is_string && value->size_bytes == DATE_BYTES &&
                mr_date_parse(value->text, value->size_bytes, (int32_t *)to->cells + row) == 0;
         break;
-    case MR_BYTEA:
     case MR_INTERVAL:
+        good = is_string && mr_interval_parse(value->text, value->size_bytes,
+                                              (mr_interval *)to->cells + row) == 0;
+        break;
+    case MR_BYTEA:
         MR_ASSERT(!"refused when the plan was made");
     }
     return good ? MR_ROW_OK : MR_ROW_DECODE_TYPE;

@@ -8,12 +8,16 @@
  */
 #include "engine/base/assert.h"
 #include "engine/base/decimal.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
 #include "io/format/format_private.h"
 #include <math.h>
 #include <string.h>
 
 enum { SHORT_TEXT_BYTES = 128 };
+_Static_assert((int)MR_INTERVAL_TEXT_MAX + 2 <= MR_CELL_TEXT_MAX &&
+                   (int)MR_DECIMAL_TEXT_MAX + 2 <= MR_CELL_TEXT_MAX,
+               "room for every printed value between quotes");
 
 static uint32_t print_fixed(const mr_field *field, const mr_column *column, uint32_t row,
                             uint8_t *out);
@@ -57,6 +61,7 @@ uint32_t mr_cell_to_json(const mr_field *field, const mr_column *column, uint32_
         }
         return print_fixed(field, column, row, out);
     case MR_DATE:
+    case MR_INTERVAL:
         return put_quoted_ascii(text, print_fixed(field, column, row, text), out);
     case MR_DOUBLE:
         if (!isfinite(column->as.doubles[row])) {
@@ -67,7 +72,6 @@ uint32_t mr_cell_to_json(const mr_field *field, const mr_column *column, uint32_
     case MR_BIGINT:
         return print_fixed(field, column, row, out);
     case MR_BYTEA:
-    case MR_INTERVAL:
         break;
     }
     MR_ASSERT(!"refused when the plan was made");
@@ -120,10 +124,11 @@ static uint32_t print_fixed(const mr_field *field, const mr_column *column, uint
         return mr_time_print(column->as.integers[row], chars);
     case MR_DATE:
         return mr_date_print(column->as.dates[row], chars);
+    case MR_INTERVAL:
+        return mr_interval_print(column->as.intervals[row], chars);
     case MR_TEXT:
     case MR_BYTEA:
     case MR_JSONB:
-    case MR_INTERVAL:
         break;
     }
     MR_ASSERT(!"a type of fixed size with a text form");

@@ -48,7 +48,7 @@ typedef struct mr_json_style { /* The sink's keys `numbers` and `times`. */
     mr_json_times times;
 } mr_json_style;
 
-enum { MR_CELL_TEXT_MAX = 64 }; /* A value of fixed size as text or JSON. */
+enum { MR_CELL_TEXT_MAX = 96 }; /* A value of fixed size as text or JSON. */
 
 /* A value, not null, as JSON at `out`, with the room of mr_cell_json_bound(); its size. */
 uint32_t mr_cell_to_json(const mr_field *field, const mr_column *column, uint32_t row,

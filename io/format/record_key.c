@@ -130,7 +130,7 @@ static bool takes_type(mr_key_format format, mr_type type)
     case MR_KEY_JSON:
         break;
     }
-    return mr_type_is_json(type) && type != MR_JSONB;
+    return mr_type_is_json(type) && type != MR_JSONB && type != MR_INTERVAL;
 }
 
 static mr_row_error encode_integer(mr_key_format format, int64_t value, uint8_t *out,

@@ -82,6 +82,32 @@ def test_null_amounts_and_empty_groups_are_those_of_sql(t):
     assert [row["low"] for row in rows] == [None, None, -2.5]
 
 
+def test_intervals_and_38_digits_are_read_stored_and_written(t):
+    """A second run goes on from the stored interval and sum."""
+    source, sink = t.topic("in"), t.topic("out")
+    most = "9" * 38
+    keys = {"topic": source, "format": "json", "key": ["user_id"],
+            "schema": {"user_id": "text not null", "gap": "interval", "day": "date",
+                       "large": "numeric(38,0)"}}
+    select = {"user_id": None, "longest": "max(gap)", "shortest": "min(gap)", "all": "sum(large)",
+              "due": "max(day + gap)"}
+    text = documents.document(
+        t, keys, {"gaps": {"op": "aggregate", "from": "events", "by": ["user_id"],
+                           "select": select, "emit": "every"}},
+        {"out": {"from": "gaps", "topic": sink, "numbers": "string"}})
+    t.kafka.produce(source, [
+        ("a", '{"user_id":"a","gap":"1 mon","day":"2026-01-31","large":"%s"}' % most),
+        ("a", '{"user_id":"a","gap":"P29DT24H","day":"2026-01-01","large":-1}')])
+    run_bounded(t, text)
+    t.kafka.produce(source, [("a", '{"user_id":"a","gap":"-1 day +02:00","large":1}')])
+    run_bounded(t, text)
+    rows = [json.loads(v) for v in documents.values(t, sink)]
+    assert [row["longest"] for row in rows] == ["1 mon", "29 days 24:00:00", "29 days 24:00:00"]
+    assert [row["shortest"] for row in rows] == ["1 mon", "29 days 24:00:00", "-1 days +02:00:00"]
+    assert [row["all"] for row in rows] == [most, str(10 ** 38 - 2), most]
+    assert [row["due"] for row in rows] == ["2026-02-28T00:00:00Z"] * 3
+
+
 def test_on_commit_sends_the_last_row_of_each_key(t):
     source, sink = t.topic("in"), t.topic("out")
     t.kafka.produce(source, scenario.rows(0, 3000))

@@ -108,6 +108,29 @@ static void test_json_styles(void **state)
     mr_arena_destroy(self.arena);
 }
 
+static void test_intervals_and_long_numerics(void **state)
+{
+    static sink self;
+
+    (void)state;
+    begin(&self, 0, "v interval, n numeric(38,0), m numeric(38,38)", NULL, NULL,
+          "-178956970 years -8 mons -2147483648 days -2562047788:00:54.775807|"
+          "-99999999999999999999999999999999999999|0.99999999999999999999999999999999999999\n"
+          "00:00:00|99999999999999999999999999999999999999|"
+          "-0.00000000000000000000000000000000000001\n"
+          "\\N|\\N|\\N");
+    run_all(&self);
+    check_value(&self, 0,
+                "{\"v\":\"-178956970 years -8 mons -2147483648 days -2562047788:00:54.775807\","
+                "\"n\":-99999999999999999999999999999999999999,"
+                "\"m\":0.99999999999999999999999999999999999999}");
+    check_value(&self, 1,
+                "{\"v\":\"00:00:00\",\"n\":99999999999999999999999999999999999999,"
+                "\"m\":-0.00000000000000000000000000000000000001}");
+    check_value(&self, 2, "{\"v\":null,\"n\":null,\"m\":null}");
+    mr_arena_destroy(self.arena);
+}
+
 static void test_refused_plans(void **state)
 {
     mr_arena *arena = mr_arena_create(mr_memory_system(), 1 << 20, "test");
@@ -280,6 +303,7 @@ static void test_record_keys_that_cannot_be(void **state)
     static const uint16_t columns[] = {0, 1};
     const mr_schema *wide = mr_test_schema(arena, "k bigint, l bigint");
     const mr_schema *jsonb = mr_test_schema(arena, "k jsonb");
+    const mr_schema *interval = mr_test_schema(arena, "k interval");
     mr_batch *batch = mr_test_batch(arena, wide, "2147483648|0\n-2147483649|0");
     uint8_t room[512];
     uint8_t *at = room;
@@ -291,6 +315,7 @@ static void test_record_keys_that_cannot_be(void **state)
     assert_int_equal(mr_record_key_check(MR_KEY_INT64, wide, columns, 2, &diag), MR_ERR_CONFIG);
     assert_int_equal(mr_record_key_check(MR_KEY_RAW, wide, columns, 1, &diag), MR_ERR_CONFIG);
     assert_int_equal(mr_record_key_check(MR_KEY_TEXT, jsonb, columns, 1, &diag), MR_ERR_CONFIG);
+    assert_int_equal(mr_record_key_check(MR_KEY_TEXT, interval, columns, 1, &diag), MR_ERR_CONFIG);
     for (uint32_t row = 0; row < 2; row++) {
         assert_true(mr_record_key_encode(MR_KEY_INT32, batch, row, columns, 1, &at, room + 512,
                                          &key, &error));
@@ -308,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_values),
         cmocka_unit_test(test_json_styles),
+        cmocka_unit_test(test_intervals_and_long_numerics),
         cmocka_unit_test(test_refused_plans),
         cmocka_unit_test(test_room_ends),
         cmocka_unit_test(test_long_texts_have_exact_bounds),

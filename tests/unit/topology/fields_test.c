@@ -76,7 +76,7 @@ static void test_mistakes(void **state)
     fake_expect(WITH("      a: numeric(39,2)\n"), 121, 12);
     fake_expect(WITH("      a: numeric(3,4)\n"), 121, 12);
     fake_expect(WITH("      a: numeric(3,2,1)\n"), 121, 12);
-    fake_expect(WITH("      a: interval\n"), 109, 12);
+    fake_expect(WITH("      a: record\n"), 109, 12);
     fake_expect(WITH("      a: { path: b }\n"), 104, 12);
     fake_expect(WITH("      a: { type: text, path: b. }\n"), 106, 12);
     fake_expect(WITH("      a: { type: text, name: b }\n"), 106, 12);
