@@ -76,9 +76,24 @@ bool mr_column_named(mr_compile *c, mr_node *node, const char *const *parts, uin
     return no_column(c, node, name);
 }
 
+/* `name` is a record: its fields are columns, it is none. */
+static bool is_record(const mr_schema *schema, const char *name)
+{
+    const size_t size = strlen(name);
+
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        const char *field = schema->fields[i].name;
+        if (!schema->fields[i].hidden && strncmp(field, name, size) == 0 && field[size] == '.') {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool no_column(mr_compile *c, const mr_node *node, const char *name)
 {
     const mr_schema *schema = c->scope->schema;
+    const bool of_record = is_record(schema, name);
     mr_nearest_word nearest = {0};
     char hint[LIST_MAX_BYTES + NAME_MAX_BYTES] = "";
     char list[LIST_MAX_BYTES] = "";
@@ -86,7 +101,8 @@ static bool no_column(mr_compile *c, const mr_node *node, const char *name)
 
     for (uint32_t i = 0; i < schema->field_count; i++) {
         const char *field = schema->fields[i].name;
-        if (schema->fields[i].hidden) {
+        if (schema->fields[i].hidden || (of_record && (strncmp(field, name, strlen(name)) != 0 ||
+                                                       field[strlen(name)] != '.'))) {
             continue;
         }
         if (strcasecmp(field, name) == 0) {
@@ -102,7 +118,9 @@ static bool no_column(mr_compile *c, const mr_node *node, const char *name)
         }
         size += (size_t)more;
     }
-    if (nearest.best != NULL && nearest.distance == 0) {
+    if (of_record) {
+        (void)snprintf(hint, sizeof(hint), "\nhint: it is a record: name a field of it (%s)", list);
+    } else if (nearest.best != NULL && nearest.distance == 0) {
         (void)snprintf(hint, sizeof(hint), "\nhint: write \"%s\" in double quotes", nearest.best);
     } else if (nearest.best != NULL) {
         (void)snprintf(hint, sizeof(hint), "\nhint: did you mean \"%s\"? (columns: %s)",
