@@ -72,10 +72,10 @@ int mr_engine_run(const mr_engine_options *options)
     }
     forbid_cores();
     const mr_status status = run_plan(options, log, &diag);
+    mr_log_destroy(log); /* What it held back comes first: the last line is the error. */
     if (status != MR_OK) {
         report(&diag);
     }
-    mr_log_destroy(log);
     if (status == MR_ERR_USAGE) {
         return 2;
     }
