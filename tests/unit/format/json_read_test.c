@@ -81,6 +81,8 @@ static const cell_case cases[] = {
     {"v bytea", "\"\\\\x6869\"", NULL, MR_ROW_DECODE_TYPE},
     {"v bytea", "7", NULL, MR_ROW_DECODE_TYPE},
     {"v bytea", "[104]", NULL, MR_ROW_DECODE_TYPE},
+    {"v bytea", "1234", NULL, MR_ROW_DECODE_TYPE}, /* Digits of base64 too. */
+    {"v bytea", "true", NULL, MR_ROW_DECODE_TYPE},
 };
 
 static void test_every_type(void **state)
@@ -349,6 +351,28 @@ static void test_records_nobody_needs(void **state)
     fixture_end(&of.self);
 }
 
+/* What was wrong with a row is nothing to the same row of the next batch. */
+static void test_blame_is_of_one_batch(void **state)
+{
+    fixture self;
+
+    (void)state;
+    fixture_begin(&self, json(), "a bigint not null, b bigint not null");
+    self.common.tombstones = MR_TOMBSTONE_PASS;
+    assert_int_equal(fixture_open(&self), MR_OK);
+    fixture_add(&self, NULL, "{\"a\":1,\"b\":\"x\"}");
+    fixture_add(&self, NULL, NULL);
+    (void)fixture_run(&self, 0);
+    assert_int_equal(self.errors[0], MR_ROW_DECODE_TYPE);
+    assert_string_equal(mr_decoder_blame(self.decoder, 0, self.errors[0]), "b");
+    assert_int_equal(self.errors[1], MR_ROW_DECODE_NULL);
+    assert_null(mr_decoder_blame(self.decoder, 1, self.errors[1]));
+    (void)fixture_run(&self, 1);
+    assert_int_equal(self.errors[0], MR_ROW_DECODE_NULL);
+    assert_null(mr_decoder_blame(self.decoder, 0, self.errors[0]));
+    fixture_end(&self);
+}
+
 static void test_bytes_that_fill_the_scratch(void **state)
 {
     fixture self;
@@ -400,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_nested_records),
         cmocka_unit_test(test_records_that_must_be_there),
         cmocka_unit_test(test_records_nobody_needs),
+        cmocka_unit_test(test_blame_is_of_one_batch),
         cmocka_unit_test(test_bytes_that_fill_the_scratch),
         cmocka_unit_test(test_plans),
     };
