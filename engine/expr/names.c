@@ -73,6 +73,14 @@ bool mr_column_named(mr_compile *c, mr_node *node, const char *const *parts, uin
                                 "\nhint: meta.topic, meta.partition, meta.offset, meta.timestamp, "
                                 "meta.key, meta.header('x') survive filter and map only");
     }
+    char whole[NAME_MAX_BYTES];
+    if (from == 1 && join(whole, parts, 0, part_count) &&
+        mr_schema_find(schema, whole, (uint32_t)strlen(whole)) != UINT32_MAX) {
+        return mr_compile_error(c, node->location, 302,
+                                "no column \"%s\" in input \"%s\"\nhint: the first part names the "
+                                "input; of its record write %s.%s",
+                                name, parts[0], parts[0], whole);
+    }
     return no_column(c, node, name);
 }
 

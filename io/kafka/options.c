@@ -1,6 +1,6 @@
 /*
  * options.c - the configuration of each client, every key with its reason in docs/exactly-once.md
- * (sections 8 and 9).
+ * (sections 8 and 9); those of TLS and SASL are in docs/topology.md.
  *
  * Sizes follow from the shard's part of memory.kafka. librdkafka's queue limits hold for each
  * partition, hence the divisions by the number of inputs. Keys of `kafka.client:` come last; the
