@@ -84,6 +84,11 @@ listener.name.tls.ssl.keystore.location={folder}/keystore.p12
 listener.name.tls.ssl.keystore.type=PKCS12
 listener.name.tls.ssl.keystore.password={store_password}
 """
+CLIENT_AUTHORITY = """\
+listener.name.tls.ssl.client.auth=required
+listener.name.tls.ssl.truststore.type=PEM
+listener.name.tls.ssl.truststore.location={client_ca}
+"""
 LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";'
 STORE_PASSWORD = "changeit"  # Of a key that lives as long as its test.
 
@@ -155,10 +160,13 @@ def _claim_port(port):
 class Broker:
     """A broker in build/services/<name>/. `install` comes from kafka_install.ensure()."""
 
-    def __init__(self, install, name, profile="test", owned=False, folder=None, secured=None):
-        """secured: (user, password) of the listeners with SASL; None = there are none."""
+    def __init__(self, install, name, profile="test", owned=False, folder=None, secured=None,
+                 client_ca=None):
+        """secured: (user, password) of the listeners with SASL; None = there are none. client_ca: a
+        file in PEM; over TLS clients need a certificate that it has signed."""
         self.install = install
         self.secured = secured
+        self.client_ca = client_ca
         self.name = name
         self.profile = profile
         self.owned = owned
@@ -274,6 +282,8 @@ class Broker:
             user, password = self.secured
             text += SECURED.format(login=LOGIN.format(user=user, password=password),
                                    folder=self.folder, store_password=STORE_PASSWORD)
+        if self.client_ca:
+            text += CLIENT_AUTHORITY.format(client_ca=self.client_ca)
         (self.folder / "server.properties").write_text(text)
         (self.folder / "log4j2.xml").write_text(LOGGING)
 

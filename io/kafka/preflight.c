@@ -26,6 +26,7 @@ typedef struct preflight {
     int64_t until_us;
     mr_clock clock;
     char tls_words[WORDS_BYTES]; /* What the last failed handshake said; empty = none failed. */
+    char words[WORDS_BYTES];     /* The same of connections that were refused or closed. */
 } preflight;
 
 static mr_status check_version(bool allowed, mr_log *log, mr_diag *diag);
@@ -151,8 +152,9 @@ static mr_status check_brokers(preflight *p, mr_diag *diag)
             return mr_diag_set(
                 diag, MR_ERR_UNREACHABLE, 0,
                 "E_UNREACHABLE: no broker of %s answers: %s (%s); is it running, and "
-                "is kafka.brokers right?",
-                p->plan->brokers, rd_kafka_err2str(code), rd_kafka_err2name(code));
+                "is kafka.brokers right%s?",
+                p->plan->brokers, p->words[0] != '\0' ? p->words : rd_kafka_err2str(code),
+                rd_kafka_err2name(code), p->plan->tls.is_on ? ", and kafka.tls" : "");
         }
         code =
             rd_kafka_metadata(p->client, 0, NULL, &metadata, left_ms < CALL_MS ? left_ms : CALL_MS);
@@ -174,7 +176,7 @@ static mr_status check_brokers(preflight *p, mr_diag *diag)
     return MR_OK;
 }
 
-/* Why no connection stands: a wrong password does not pass; of TLS the last words are kept. */
+/* Why no connection stands: a wrong password does not pass; of all else the last words are kept. */
 static mr_status hear_errors(preflight *p, mr_diag *diag)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(p->client);
@@ -187,8 +189,12 @@ static mr_status hear_errors(preflight *p, mr_diag *diag)
         if (fault.code == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
             const mr_verdict verdict = mr_kafka_judge(MR_CALL_EVENT, &fault, false);
             status = mr_verdict_tell(&verdict, &fault, p->plan->brokers, words, diag);
-        } else if (fault.code == RD_KAFKA_RESP_ERR__SSL) {
+        } else if (fault.code == RD_KAFKA_RESP_ERR__SSL ||
+                   strstr(words, "SSL routines") !=
+                       NULL) { /* TLS 1.3 refuses after the handshake. */
             snprintf(p->tls_words, sizeof(p->tls_words), "%s", words);
+        } else if (fault.code == RD_KAFKA_RESP_ERR__TRANSPORT) {
+            snprintf(p->words, sizeof(p->words), "%s", words);
         }
         rd_kafka_event_destroy(event);
     }

@@ -3,7 +3,7 @@
 The passwords are canaries: random words that are looked for in everything a process of ours has
 written, the state directory included.
 """
-# CTEST: TIMEOUT=240
+# CTEST: TIMEOUT=400
 import json
 import pathlib
 import resource
@@ -48,6 +48,15 @@ def assert_no_secret(t, *secrets):
     assert looked >= 2, "nothing was written at all"
 
 
+def certificate(t):
+    """A certificate of a worker, its own authority; its key is encrypted. Returns both files."""
+    files = t.folder / "cert.pem", t.folder / "key.pem"
+    t.start("openssl", "req", "-x509", "-newkey", "rsa:2048", "-out", files[0], "-keyout", files[1],
+            "-days", "2", "-subj", "/CN=worker", "-passout",
+            f"pass:{canary(t, 'key')}").expect_exit(harness.EXIT_OK)
+    return files
+
+
 def last_line(worker):
     return worker.stderr().strip().splitlines()[-1]
 
@@ -72,6 +81,30 @@ def test_F26_sasl_and_tls_from_end_to_end(t):
         assert len(rows) == 40 * (round_ + 1), f"round {round_}: {len(rows)} rows"
         assert max(row["n"] for row in rows) == round_ + 1
     assert_no_secret(t, canary(t))
+
+
+def test_F26_a_certificate_of_the_worker(t):
+    """With it and its key's password all is well; without it, or with another password, it is not."""
+    cert, key = certificate(t)
+    broker = t.private_broker(secured=(USER, canary(t)), client_ca=cert)
+    source, sink = t.topic("in"), t.topic("out")
+    feed(t, source)
+    text = documents.running(t, source, sink, bounded=True)
+    text.update(security(broker.tls_bootstrap, secret_file(t, canary(t)), broker.ca))
+    path = documents.write(t, text, "without.yaml")
+    worker = documents.worker(t, path)
+    worker.expect_exit(harness.EXIT_FAILURE, limit_s=90)
+    assert "E_TLS" in last_line(worker), last_line(worker)
+    text["kafka"]["tls"].update(cert=str(cert), key=str(key), key_password={"secret": "key_pw"})
+    text["secrets"]["key_pw"] = {"env": "MR_TEST_KEY_PW"}
+    path = documents.write(t, text)
+    worker = documents.worker(t, path, env={"MR_TEST_KEY_PW": canary(t, "wrong")})
+    worker.expect_exit(harness.EXIT_CONFIG)
+    assert "ssl.key.location" in last_line(worker), last_line(worker)
+    worker = documents.worker(t, path, env={"MR_TEST_KEY_PW": canary(t, "key")})
+    worker.expect_exit(harness.EXIT_OK, limit_s=60)
+    assert len(documents.values(t, sink)) == 40
+    assert_no_secret(t, canary(t), canary(t, "key"), canary(t, "wrong"))
 
 
 def test_F26_wrong_password(t):
@@ -139,13 +172,8 @@ def test_I12_no_secret_in_any_output(t):
         text = documents.document(t, source, {}, sinks, kafka=None)
         text.update(security("127.0.0.1:1", secret_file(t, canary(t)), ca))
         if ca:
-            words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-keyout",
-                     t.folder / "key.pem", "-out", t.folder / "ca.pem", "-days", "2", "-passout",
-                     f"pass:{canary(t, 'key')}", "-subj", "/CN=test"]
-            t.start(*words).expect_exit(harness.EXIT_OK)
-            text["kafka"]["tls"] = {"ca": str(t.folder / "ca.pem"),
-                                    "cert": str(t.folder / "ca.pem"),
-                                    "key": str(t.folder / "key.pem"),
+            cert, key = certificate(t)
+            text["kafka"]["tls"] = {"ca": str(cert), "cert": str(cert), "key": str(key),
                                     "key_password": {"secret": "key_pw"}}
             text["secrets"]["key_pw"] = {"env": "MR_TEST_KEY_PW"}
         text["kafka"]["client"]["debug"] = "all"
