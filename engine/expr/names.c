@@ -76,12 +76,35 @@ bool mr_column_named(mr_compile *c, mr_node *node, const char *const *parts, uin
                                 "\nhint: meta.topic, meta.partition, meta.offset, meta.timestamp, "
                                 "meta.key, meta.header('x') survive filter and map only");
     }
+    char whole[NAME_MAX_BYTES];
+    if (from == 1 && join(whole, parts, 0, part_count) &&
+        mr_schema_find(schema, whole, (uint32_t)strlen(whole)) != UINT32_MAX) {
+        return mr_compile_error(c, node->location, 302,
+                                "no column \"%s\" in input \"%s\"\nhint: the first part names the "
+                                "input; of its record write %s.%s",
+                                name, parts[0], parts[0], whole);
+    }
     return no_column(c, node, name);
+}
+
+/* `name` is a record: its fields are columns, it is none. */
+static bool is_record(const mr_schema *schema, const char *name)
+{
+    const size_t size = strlen(name);
+
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        const char *field = schema->fields[i].name;
+        if (!schema->fields[i].hidden && strncmp(field, name, size) == 0 && field[size] == '.') {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool no_column(mr_compile *c, const mr_node *node, const char *name)
 {
     const mr_schema *schema = c->scope->schema;
+    const bool of_record = is_record(schema, name);
     mr_nearest_word nearest = {0};
     char hint[LIST_MAX_BYTES + NAME_MAX_BYTES] = "";
     char list[LIST_MAX_BYTES] = "";
@@ -89,7 +112,8 @@ static bool no_column(mr_compile *c, const mr_node *node, const char *name)
 
     for (uint32_t i = 0; i < schema->field_count; i++) {
         const char *field = schema->fields[i].name;
-        if (schema->fields[i].hidden) {
+        if (schema->fields[i].hidden || (of_record && (strncmp(field, name, strlen(name)) != 0 ||
+                                                       field[strlen(name)] != '.'))) {
             continue;
         }
         if (strcasecmp(field, name) == 0) {
@@ -105,7 +129,9 @@ static bool no_column(mr_compile *c, const mr_node *node, const char *name)
         }
         size += (size_t)more;
     }
-    if (nearest.best != NULL && nearest.distance == 0) {
+    if (of_record) {
+        (void)snprintf(hint, sizeof(hint), "\nhint: it is a record: name a field of it (%s)", list);
+    } else if (nearest.best != NULL && nearest.distance == 0) {
         (void)snprintf(hint, sizeof(hint), "\nhint: write \"%s\" in double quotes", nearest.best);
     } else if (nearest.best != NULL) {
         (void)snprintf(hint, sizeof(hint), "\nhint: did you mean \"%s\"? (columns: %s)",

@@ -15,7 +15,8 @@ enum {
     HEADERS_MAX = 64, /* Of the source record that are carried over. */
     PROVENANCE_COUNT = 10,
     NUMBER_TEXT_MAX = 24,
-    RECORD_OVERHEAD_BYTES = 512
+    RECORD_OVERHEAD_BYTES = 512,
+    REASON_BYTES_MAX = 256
 };
 
 typedef struct dead_letter { /* What a record is made of before it has a place. */
@@ -25,17 +26,23 @@ typedef struct dead_letter { /* What a record is made of before it has a place. 
     int64_t timestamp_ms;
     char numbers[4][NUMBER_TEXT_MAX];
     char omitted[96];
+    char reason[REASON_BYTES_MAX];
 } dead_letter;
 
-static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
-                 mr_row_error error);
+typedef struct reason { /* Why a row is rejected, and which column or record is to blame. */
+    mr_row_error error;
+    const char *column; /* NULL = none alone. */
+} reason;
+
+static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record, reason why);
 static bool is_too_many(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
-                        mr_row_error error);
+                        reason why);
 static void write_dead_letter(mr_task *task, const mr_batch *in, uint32_t row,
-                              const mr_fetch *fetch, uint32_t record, mr_row_error error);
+                              const mr_fetch *fetch, uint32_t record, reason why);
+static const char *reason_text(reason why, char text[REASON_BYTES_MAX]);
 static void add_header(dead_letter *letter, const char *name, const char *value);
 static void add_provenance(mr_task *task, dead_letter *letter, const mr_fetch *fetch,
-                           const mr_fetch_record *record, mr_row_error error);
+                           const mr_fetch_record *record, reason why);
 static void add_number(dead_letter *letter, const char *name, uint32_t slot, int64_t number);
 static uint32_t letter_bytes(const dead_letter *letter);
 static void place(mr_chunk *chunk, const dead_letter *letter, uint32_t topic, int32_t partition);
@@ -44,6 +51,13 @@ static mr_view text_view(const char *text);
 
 void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_error error)
 {
+    mr_task_reject_column(task, in, row, error, NULL);
+}
+
+void mr_task_reject_column(mr_task *task, const mr_batch *in, uint32_t row, mr_row_error error,
+                           const char *column)
+{
+    const reason why = {.error = error, .column = column};
     mr_shard *shard = task->shard;
     const mr_fetch *fetch = mr_batch_fetch(in);
     const mr_fetch_record *record = NULL;
@@ -65,13 +79,13 @@ void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_erro
         mr_counter_add(&shard->counters.dropped, 1);
         return;
     case MR_ROUTE_STOP:
-        stop(task, fetch, record, error);
+        stop(task, fetch, record, why);
         return;
     case MR_ROUTE_DLQ:
-        if (is_too_many(task, fetch, record, error)) {
+        if (is_too_many(task, fetch, record, why)) {
             return;
         }
-        write_dead_letter(task, in, row, record != NULL ? fetch : NULL, record_index, error);
+        write_dead_letter(task, in, row, record != NULL ? fetch : NULL, record_index, why);
         return;
     case MR_ROUTE_OUTPUT:
         mr_error_output_note(shard->error_outputs[task->node->index], in, row, error);
@@ -131,10 +145,20 @@ uint32_t mr_task_test_headers(mr_task *task, const mr_batch *in, uint32_t row, m
 
 /* ---- Helpers ---- */
 
-static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
-                 mr_row_error error)
+/* `a field that is not null is missing or null: customer.id`, in `text` or as it stands. */
+static const char *reason_text(reason why, char text[REASON_BYTES_MAX])
+{
+    if (why.column == NULL) {
+        return mr_row_error_text(why.error);
+    }
+    (void)snprintf(text, REASON_BYTES_MAX, "%s: %s", mr_row_error_text(why.error), why.column);
+    return text;
+}
+
+static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record, reason why)
 {
     mr_shard *shard = task->shard;
+    char text[REASON_BYTES_MAX];
     if (shard->diag.status != MR_OK) {
         return; /* The first one tells the story. */
     }
@@ -145,23 +169,23 @@ static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *re
             &shard->diag, MR_ERR_ROW, 0,
             "E_ROW_REJECTED: %s-%d@%" PRId64 ": %s rejected the record: %s (%s); %s",
             shard->plan->topics[fetch->topic].name, fetch->partition, record->offset,
-            task->node->name, mr_row_error_text(error), mr_row_error_name(error), remedy));
+            task->node->name, reason_text(why, text), mr_row_error_name(why.error), remedy));
         return;
     }
     mr_told(mr_diag_set(&shard->diag, MR_ERR_ROW, 0,
                         "E_ROW_REJECTED: partition %u: %s rejected a row: %s (%s); %s",
-                        task->lane->partition, task->node->name, mr_row_error_text(error),
-                        mr_row_error_name(error), remedy));
+                        task->lane->partition, task->node->name, reason_text(why, text),
+                        mr_row_error_name(why.error), remedy));
 }
 
 /* `stop_above` of the dlq: true = the shard stops, and nothing of the epoch is committed. */
 static bool is_too_many(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
-                        mr_row_error error)
+                        reason why)
 {
     mr_shard *shard = task->shard;
     const uint32_t index = task->node->on_error.dlq;
     const mr_plan_dlq *dlq = &shard->plan->dlqs[index];
-    char place[MR_PLACE_BYTES_MAX] = "";
+    char place[MR_PLACE_BYTES_MAX] = "", text[REASON_BYTES_MAX];
 
     if (dlq->stop_records == 0) {
         return false;
@@ -182,13 +206,13 @@ static bool is_too_many(mr_task *task, const mr_fetch *fetch, const mr_fetch_rec
                         " s; the last one%s: %s rejected it: %s (%s); look at topic %s, mend the "
                         "cause, or raise `stop_above`",
                         dlq->name, dlq->stop_records, dlq->stop_per_us / 1000000, place,
-                        task->node->name, mr_row_error_text(error), mr_row_error_name(error),
+                        task->node->name, reason_text(why, text), mr_row_error_name(why.error),
                         shard->plan->topics[dlq->topic].name));
     return true;
 }
 
 static void write_dead_letter(mr_task *task, const mr_batch *in, uint32_t row,
-                              const mr_fetch *fetch, uint32_t record_index, mr_row_error error)
+                              const mr_fetch *fetch, uint32_t record_index, reason why)
 {
     mr_shard *shard = task->shard;
     const mr_plan_dlq *dlq = &shard->plan->dlqs[task->node->on_error.dlq];
@@ -205,7 +229,7 @@ static void write_dead_letter(mr_task *task, const mr_batch *in, uint32_t row,
         const uint32_t size = shard->options.row_json(in, row, shard->row_text, MR_ROW_TEXT_BYTES);
         letter.value = (mr_view){.bytes = shard->row_text, .size_bytes = size};
     }
-    add_provenance(task, &letter, fetch, record, error);
+    add_provenance(task, &letter, fetch, record, why);
     if (letter_bytes(&letter) + RECORD_OVERHEAD_BYTES > record_max) {
         /* It can stand in no topic with this limit: its size and where it lies take its place. */
         snprintf(letter.omitted, sizeof(letter.omitted),
@@ -229,10 +253,10 @@ static void write_dead_letter(mr_task *task, const mr_batch *in, uint32_t row,
 }
 
 static void add_provenance(mr_task *task, dead_letter *letter, const mr_fetch *fetch,
-                           const mr_fetch_record *record, mr_row_error error)
+                           const mr_fetch_record *record, reason why)
 {
-    add_header(letter, "millrace.error.code", mr_row_error_name(error));
-    add_header(letter, "millrace.error.message", mr_row_error_text(error));
+    add_header(letter, "millrace.error.code", mr_row_error_name(why.error));
+    add_header(letter, "millrace.error.message", reason_text(why, letter->reason));
     add_header(letter, "millrace.error.app", task->shard->plan->app);
     add_header(letter, "millrace.error.step", task->node->name);
     if (record != NULL) {

@@ -8,6 +8,7 @@
 #define MR_RUNTIME_RUNTIME_H
 
 #include "engine/base/counters.h"
+#include "engine/base/secret.h"
 #include "engine/runtime/env.h"
 #include <millrace/batch.h>
 #include <millrace/plan.h>
@@ -77,6 +78,7 @@ void mr_shard_close(mr_shard *shard); /* NULL is allowed. */
 
 typedef struct mr_worker_options {
     const mr_plan *plan;
+    const mr_secrets *secrets;   /* Those of the plan; NULL = it has none. */
     const char *state_directory; /* DIR; state lies in DIR/<app>/ */
     const char *partitions;      /* "0-3,7", or "1/3" of --ordinal; NULL = all */
     uint32_t shard_count;        /* 0 = usable cores */

@@ -178,8 +178,9 @@ static mr_status find_partitions(mr_worker *worker, mr_diag *diag)
     uint32_t partition_count = options->file_partitions;
 
     if (plan->has_kafka) {
-        const mr_status status = mr_kafka_preflight(plan, options->allow_client_version,
-                                                    PREFLIGHT_MS, options->log, counts, diag);
+        const mr_status status =
+            mr_kafka_preflight(plan, options->secrets, options->allow_client_version, PREFLIGHT_MS,
+                               options->log, counts, diag);
         if (status != MR_OK) {
             return status;
         }
@@ -315,6 +316,7 @@ static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag)
 #endif
     if (options->plan->has_kafka) {
         const mr_kafka_options kafka = {.plan = options->plan,
+                                        .secrets = options->secrets,
                                         .worker_set = worker->set.name,
                                         .shard = index,
                                         .memory_bytes = worker->budget.shard_kafka,

@@ -19,6 +19,7 @@ enum {
     MR_PLAN_OUTPUTS_MAX = 8, /* Outputs of a node, the error output included. */
     MR_PLAN_TABLES_MAX = 4,  /* Tables of a node. */
     MR_PLAN_TOPICS_MAX = 256,
+    MR_PLAN_SECRETS_MAX = 64,
     MR_NO_INDEX = 0xffffffffu
 };
 
@@ -102,6 +103,11 @@ typedef struct mr_plan_property { /* A librdkafka property of `kafka.client:`. *
     mr_place place;
 } mr_plan_property;
 
+typedef struct mr_plan_secret { /* Where a secret lies: one of file and env. Never what it is. */
+    const char *name, *file, *env;
+    mr_place place;
+} mr_plan_secret;
+
 typedef struct mr_plan_size { /* A size, or a share of something. */
     uint64_t bytes;           /* 0 when percent is given. */
     uint32_t percent;
@@ -127,6 +133,17 @@ typedef struct mr_plan {
     const char *client_id;
     const mr_plan_property *properties;
     uint32_t property_count;
+    const mr_plan_secret *secrets; /* Those that something uses. */
+    uint32_t secret_count;
+    struct {
+        bool is_on;
+        const char *ca, *cert, *key; /* Paths; NULL = not given. */
+        uint32_t key_password;       /* Index in secrets, MR_NO_INDEX = none. */
+    } tls;
+    struct {
+        const char *mechanism, *username; /* mechanism NULL: no SASL. */
+        uint32_t password;                /* Index in secrets. */
+    } sasl;
     struct {
         int64_t interval_us, transaction_timeout_us;
         uint64_t dirty_state_bytes, output_bytes, records;

@@ -3,9 +3,11 @@
  *
  * What would lose something is refused: 1.5 or 2^63 for bigint, digits beyond a numeric's scale
  * (2.500 has one), a number for text, a time outside the years 1-9999. bigint, numeric and double
- * also take a string that holds a number. The rules are those of docs/topology.md, "Fields".
+ * also take a string that holds a number; bytea is base64 text. The rules are those of
+ * docs/topology.md, "Fields".
  */
 #include "engine/base/assert.h"
+#include "engine/base/bytes_text.h"
 #include "engine/base/decimal.h"
 #include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
@@ -32,25 +34,8 @@ static bool read_number(const mr_cell_target *to, uint32_t row, const char *text
                         uint32_t size_bytes);
 static mr_row_error read_jsonb(const mr_cell_target *to, uint32_t row, const mr_json_value *value,
                                uint8_t **scratch, uint8_t *scratch_end);
-
-bool mr_type_is_json(mr_type type)
-{
-    switch (type) {
-    case MR_BOOLEAN:
-    case MR_BIGINT:
-    case MR_DOUBLE:
-    case MR_NUMERIC:
-    case MR_TEXT:
-    case MR_TIMESTAMPTZ:
-    case MR_DATE:
-    case MR_INTERVAL:
-    case MR_JSONB:
-        return true;
-    case MR_BYTEA:
-        break;
-    }
-    return false;
-}
+static mr_row_error read_base64(const mr_cell_target *to, uint32_t row, const mr_json_value *value,
+                                uint8_t **scratch, uint8_t *scratch_end);
 
 mr_row_error mr_cell_from_text(const mr_cell_target *to, uint32_t row, const uint8_t *text,
                                uint32_t size_bytes)
@@ -130,12 +115,12 @@ mr_row_error mr_cell_from_json(const mr_cell_target *to, uint32_t row, const mr_
         good = is_string && value->size_bytes == DATE_BYTES &&
                mr_date_parse(value->text, value->size_bytes, (int32_t *)to->cells + row) == 0;
         break;
+    case MR_BYTEA:
+        return is_string ? read_base64(to, row, value, scratch, scratch_end) : MR_ROW_DECODE_TYPE;
     case MR_INTERVAL:
         good = is_string && mr_interval_parse(value->text, value->size_bytes,
                                               (mr_interval *)to->cells + row) == 0;
         break;
-    case MR_BYTEA:
-        MR_ASSERT(!"refused when the plan was made");
     }
     return good ? MR_ROW_OK : MR_ROW_DECODE_TYPE;
 }
@@ -282,6 +267,24 @@ static mr_row_error read_jsonb(const mr_cell_target *to, uint32_t row, const mr_
         return mr_json_row_error(result);
     }
     ((mr_view *)to->cells)[row] = (mr_view){.bytes = out, .size_bytes = size_bytes};
+    *scratch = out + size_bytes;
+    return MR_ROW_OK;
+}
+
+static mr_row_error read_base64(const mr_cell_target *to, uint32_t row, const mr_json_value *value,
+                                uint8_t **scratch, uint8_t *scratch_end)
+{
+    uint8_t *out = *scratch;
+
+    if ((size_t)(scratch_end - out) < value->size_bytes / 4 * 3 || out == scratch_end) {
+        return MR_ROW_54000;
+    }
+    const int64_t size_bytes =
+        mr_base64_parse((const uint8_t *)value->text, value->size_bytes, out);
+    if (size_bytes < 0) {
+        return MR_ROW_DECODE_TYPE;
+    }
+    ((mr_view *)to->cells)[row] = (mr_view){.bytes = out, .size_bytes = (uint32_t)size_bytes};
     *scratch = out + size_bytes;
     return MR_ROW_OK;
 }

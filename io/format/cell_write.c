@@ -1,12 +1,13 @@
 /*
  * cell_write.c - one value as JSON or as text.
  *
- * numeric with all digits of its scale; double as the shortest text that reads back equal, NaN and
- * infinities as strings; timestamptz as ISO 8601 with 0, 3 or 6 fraction digits, or as a number.
- * Bounds are cheap for short texts (every byte escaped) and exact for long ones, so that a long
- * text is never refused for room it would not need.
+ * numeric with all digits of its scale; bytea as base64; double as the shortest text that reads
+ * back equal, NaN and infinities as strings; timestamptz as ISO 8601 with 0, 3 or 6 fraction
+ * digits, or as a number. Bounds are cheap for short texts (every byte escaped) and exact for long
+ * ones, so that a long text is never refused for room it would not need.
  */
 #include "engine/base/assert.h"
+#include "engine/base/bytes_text.h"
 #include "engine/base/decimal.h"
 #include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
@@ -71,10 +72,15 @@ uint32_t mr_cell_to_json(const mr_field *field, const mr_column *column, uint32_
     case MR_BOOLEAN:
     case MR_BIGINT:
         return print_fixed(field, column, row, out);
-    case MR_BYTEA:
-        break;
+    case MR_BYTEA: {
+        const mr_view view = column->as.views[row];
+        out[0] = '"';
+        const uint32_t size_bytes = mr_base64_print(view.bytes, view.size_bytes, out + 1);
+        out[1 + size_bytes] = '"';
+        return size_bytes + 2;
     }
-    MR_ASSERT(!"refused when the plan was made");
+    }
+    MR_ASSERT(!"a type of its own");
     return 0;
 }
 
@@ -88,6 +94,8 @@ uint64_t mr_cell_json_bound(const mr_field *field, const mr_column *column, uint
         return quoted_bytes(column->as.views[row]);
     case MR_JSONB:
         return column->as.views[row].size_bytes;
+    case MR_BYTEA:
+        return mr_base64_bytes(column->as.views[row].size_bytes) + 2;
     default:
         return MR_CELL_TEXT_MAX;
     }
