@@ -12,6 +12,20 @@
 #include "io/kafka/kafka.h"
 #include "io/ring/ring.h"
 
+typedef struct mr_mark { /* What outlives the process of a shard's attempts; attempt.c. */
+    uint64_t digest;     /* Of the committed offsets at which the attempt began. */
+    uint32_t failures;   /* Attempts that failed there before it. */
+    uint32_t limit;      /* Records of an epoch; 0 = as many as usual. */
+    uint64_t topic;      /* The suspect: hash of the topic's name, ... */
+    int64_t offset;
+    uint32_t partition;
+    uint32_t suspect_failures; /* Of epochs with nothing but it. */
+    uint32_t in_a_row;         /* Records convicted since the last one that passed. */
+    uint32_t reason;           /* mr_status of the last failure; MR_OK = the process died. */
+    bool is_open;              /* Nobody wrote how the attempt ended. */
+    bool has_suspect, is_tried, is_convicted; /* is_tried: its epoch was under way. */
+} mr_mark;
+
 typedef struct mr_env {
     mr_clock clock;
     mr_random random;
@@ -19,6 +33,10 @@ typedef struct mr_env {
     mr_io io;       /* raw NULL: no state on disk (a plan without Kafka). */
     mr_kafka kafka; /* type NULL: a plan without Kafka. */
     mr_log *log;
+    struct { /* Where the mark is kept; write NULL: nowhere, and nothing is counted. */
+        mr_status (*write)(void *self, const mr_mark *mark, mr_diag *diag); /* Durable then. */
+        void *self;
+    } marks;
     int wake_descriptor; /* Eventfd that ends the shard's sleep. */
     struct {             /* The one thing that sleeps: worker.c, or a simulator. */
         /* Reads `descriptor` empty. */

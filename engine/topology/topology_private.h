@@ -116,6 +116,7 @@ typedef struct mr_load {
     uint32_t dlq_item_count;
     const mr_yaml *kafka; /* The map `kafka:`, NULL = absent. */
     const mr_yaml *errors_default;
+    const mr_yaml *poison_dlq; /* The value of errors.poison.dlq; NULL = absent. */
     bool delivery_given;
     mr_plan *plan; /* Being built. */
     mr_plan_node *nodes;

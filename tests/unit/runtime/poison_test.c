@@ -1,0 +1,247 @@
+/*
+ * poison_test.c - what follows from a mark that a start finds: counting, halving, the verdict.
+ *
+ * LINK: mr_runtime mr_state mr_kafka mr_ring mr_format mr_batch mr_base
+ */
+#include "engine/runtime/runtime_private.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const mr_mark_facts here = {.digest = 7, .epoch_records = 200000, .after = 3};
+
+/* The attempt died at the same offsets as before. */
+static void die(mr_mark *mark, const mr_mark_facts *facts)
+{
+    mark->is_open = true;
+    mr_mark_start(mark, facts);
+    assert_false(mark->is_open);
+}
+
+static void try_it(mr_mark *mark, int64_t offset)
+{
+    assert_int_equal(mark->limit, 1);
+    if (!mark->has_suspect || mark->offset != offset) {
+        mr_mark_forget_suspect(mark);
+        mark->has_suspect = true;
+        mark->offset = offset;
+    }
+    mark->is_tried = true;
+}
+
+static mr_mark at_limit_one(void)
+{
+    return (mr_mark){.digest = 7, .limit = 1};
+}
+
+static void test_failures_at_the_same_offsets_are_counted(void **state)
+{
+    (void)state;
+    mr_mark mark = {.digest = 0};
+    mr_mark_facts facts = here;
+    mr_mark_start(&mark, &facts); /* The very first start. */
+    assert_int_equal(mark.failures, 0);
+    for (uint32_t i = 1; i < 3; i++) {
+        die(&mark, &facts);
+        assert_int_equal(mark.failures, i);
+        assert_int_equal(mark.limit, 0);
+    }
+    facts.digest = 8; /* The last attempt committed something first. */
+    die(&mark, &facts);
+    assert_int_equal(mark.failures, 1);
+    assert_int_equal(mark.digest, 8);
+    die(&mark, &facts);
+    die(&mark, &facts);
+    assert_int_equal(mark.failures, 3);
+    assert_int_equal(mark.limit, 512);
+}
+
+static void test_an_attempt_that_ended_well_does_not_count(void **state)
+{
+    (void)state;
+    mr_mark mark = {.digest = 7, .failures = 2};
+    mr_mark_start(&mark, &here);
+    assert_int_equal(mark.failures, 2); /* Nor is it a success: nothing was committed. */
+    mark.digest = 6;
+    mr_mark_start(&mark, &here);
+    assert_int_equal(mark.failures, 0);
+}
+
+static void test_each_failure_halves(void **state)
+{
+    (void)state;
+    mr_mark mark = {.digest = 7, .failures = 2};
+    mr_mark_facts facts = here;
+    uint32_t deaths = 0;
+    for (; mark.limit != 1; deaths++) {
+        facts.digest++; /* Also where smaller epochs before it were committed. */
+        mark.failures = mark.limit == 0 ? 2 : 0;
+        mark.digest = mark.limit == 0 ? facts.digest : mark.digest;
+        die(&mark, &facts);
+        assert_int_equal(mark.limit, 512 >> deaths);
+    }
+    assert_int_equal(deaths, 10);
+    die(&mark, &facts); /* Nothing was tried: no verdict, and no smaller limit. */
+    assert_int_equal(mark.limit, 1);
+    assert_false(mark.has_suspect);
+}
+
+static void test_the_first_limit_is_half_an_epoch(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t records;
+        uint32_t limit;
+    } cases[] = {{1, 1}, {2, 1}, {100, 50}, {1024, 512}, {UINT64_MAX, 512}};
+    for (uint32_t i = 0; i < MR_LENGTH(cases); i++) {
+        mr_mark mark = {.digest = 7, .failures = 2};
+        mr_mark_facts facts = here;
+        facts.epoch_records = cases[i].records;
+        die(&mark, &facts);
+        assert_int_equal(mark.limit, cases[i].limit);
+    }
+}
+
+static void test_a_record_is_convicted_by_its_own_failures(void **state)
+{
+    (void)state;
+    mr_mark mark = at_limit_one();
+    for (uint32_t i = 1; i <= 3; i++) {
+        assert_false(mark.is_convicted);
+        try_it(&mark, 40);
+        die(&mark, &here);
+        assert_int_equal(mark.suspect_failures, i);
+    }
+    assert_true(mark.is_convicted);
+    assert_int_equal(mark.in_a_row, 1);
+    die(&mark, &here); /* Its dead letter was not committed. */
+    assert_true(mark.is_convicted);
+    assert_int_equal(mark.in_a_row, 1);
+}
+
+/* Two failures of one record and one of its neighbour are no three. */
+static void test_failures_of_others_do_not_add_up(void **state)
+{
+    (void)state;
+    mr_mark mark = at_limit_one();
+    try_it(&mark, 40);
+    die(&mark, &here);
+    try_it(&mark, 40);
+    die(&mark, &here);
+    try_it(&mark, 41);
+    die(&mark, &here);
+    assert_int_equal(mark.suspect_failures, 1);
+    assert_false(mark.is_convicted);
+}
+
+/* It died, but not while the record was tried. */
+static void test_a_death_outside_a_trial_blames_nobody(void **state)
+{
+    (void)state;
+    mr_mark mark = at_limit_one();
+    try_it(&mark, 40);
+    die(&mark, &here);
+    for (uint32_t i = 0; i < 5; i++) {
+        die(&mark, &here);
+    }
+    assert_int_equal(mark.suspect_failures, 1);
+    assert_true(mark.has_suspect);
+}
+
+/* The trial was committed before the process died. */
+static void test_a_record_that_passed_is_free(void **state)
+{
+    (void)state;
+    mr_mark mark = at_limit_one();
+    mr_mark_facts facts = here;
+    mark.in_a_row = 4;
+    for (uint32_t i = 0; i < 2; i++) {
+        try_it(&mark, 40);
+        die(&mark, &facts);
+    }
+    try_it(&mark, 40);
+    facts.is_past = true;
+    facts.digest++;
+    die(&mark, &facts);
+    assert_false(mark.has_suspect);
+    assert_false(mark.is_convicted);
+    assert_int_equal(mark.suspect_failures, 0);
+    assert_int_equal(mark.in_a_row, 0);
+    assert_int_equal(mark.limit, 1);
+}
+
+/* The convicted one is a dead letter: the next one follows in the row. */
+static void test_convictions_in_a_row_are_counted(void **state)
+{
+    (void)state;
+    mr_mark mark = at_limit_one();
+    for (uint32_t n = 1; n <= 3; n++) {
+        mr_mark_facts facts = here;
+        for (uint32_t i = 0; i < 3; i++) {
+            try_it(&mark, n);
+            die(&mark, &facts);
+        }
+        assert_int_equal(mark.in_a_row, n);
+        facts.is_past = true;
+        mr_mark_start(&mark, &facts);
+        assert_false(mark.has_suspect);
+        assert_int_equal(mark.in_a_row, n);
+    }
+}
+
+static void test_an_untried_suspect_is_forgotten(void **state)
+{
+    (void)state;
+    mr_mark mark = at_limit_one();
+    try_it(&mark, 40); /* Its first trial ended in an abort. */
+    mr_mark_start(&mark, &here);
+    assert_false(mark.has_suspect);
+}
+
+/* Twice the limit must pass: that is more than what failed. */
+static void test_what_passes_doubles_the_limit(void **state)
+{
+    (void)state;
+    mr_mark mark = at_limit_one();
+    uint64_t passed = 0, total = 0;
+    uint32_t epochs = 0;
+    while (mark.limit != 0) {
+        const uint32_t limit = mark.limit;
+        assert_false(mr_mark_passed(&mark, &passed, limit, 1000));
+        assert_true(mr_mark_passed(&mark, &passed, limit, 1000));
+        assert_true(mark.limit == 2 * limit || mark.limit == 0);
+        total += 2 * limit;
+        epochs += 2;
+    }
+    assert_int_equal(epochs, 22);
+    assert_true(total >= 2 * 1000); /* Two epochs as usual may have been under way. */
+    mark = (mr_mark){.limit = 8};
+    for (uint32_t i = 1; i < 16; i++) { /* Small epochs prove little. */
+        assert_false(mr_mark_passed(&mark, &passed, 1, 1000));
+    }
+    assert_true(mr_mark_passed(&mark, &passed, 1, 1000));
+    mark.limit = UINT32_MAX;
+    assert_true(mr_mark_passed(&mark, &passed, UINT64_C(1) << 40, UINT64_MAX));
+    assert_int_equal(mark.limit, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_failures_at_the_same_offsets_are_counted),
+        cmocka_unit_test(test_an_attempt_that_ended_well_does_not_count),
+        cmocka_unit_test(test_each_failure_halves),
+        cmocka_unit_test(test_the_first_limit_is_half_an_epoch),
+        cmocka_unit_test(test_a_record_is_convicted_by_its_own_failures),
+        cmocka_unit_test(test_failures_of_others_do_not_add_up),
+        cmocka_unit_test(test_a_death_outside_a_trial_blames_nobody),
+        cmocka_unit_test(test_a_record_that_passed_is_free),
+        cmocka_unit_test(test_convictions_in_a_row_are_counted),
+        cmocka_unit_test(test_an_untried_suspect_is_forgotten),
+        cmocka_unit_test(test_what_passes_doubles_the_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
