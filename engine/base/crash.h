@@ -1,8 +1,8 @@
 /*
  * crash.h - crash points for fault tests. Builds with MR_CRASH_POINTS=1 read `MR_CRASH_AT=K7:3`
  * (SIGKILL to self at the third pass of K7) and `MR_STOP_AT=K7:3` (SIGSTOP); other builds have no
- * trace of them. `MR_CRASH_AT_RECORD=orders:3:1207,...` kills whenever one of these records was read
- * and is about to be applied. Thread: any; passes are counted with an atomic.
+ * trace of them. `MR_CRASH_AT_RECORD=orders:3:1207,...` kills whenever one of these records was
+ * read and is about to be applied. Thread: any; passes are counted with an atomic.
  */
 #ifndef MR_BASE_CRASH_H
 #define MR_BASE_CRASH_H

@@ -2,11 +2,11 @@
  * attempt.c - a shard's attempts: the durable mark, small epochs, the trial of a single record.
  *
  * An attempt begins when the claim is committed; then the mark is written as open. Whoever sees its
- * end and knows that the data is not the reason closes it: a stop, a recovery, a fence, a full disk.
- * A mark that the next start finds open has failed (poison.c says what follows). With a limit the
- * shard works on one epoch at a time, and a source sees of a fetch only what the limit leaves. At a
- * limit of one the record is written into the mark before anything looks at it. Cost as long as all
- * is well: a branch a fetch, and one small synced write a start or recovery. Thread: the shard's.
+ * end and knows that the data is not the reason closes it: a stop, a recovery, a fence, a full
+ * disk. A mark that the next start finds open has failed (poison.c says what follows). With a limit
+ * the shard works on one epoch at a time, of some records of one input, which are written into the
+ * mark before anything looks at them; a source sees no more of a fetch. Cost as long as all is
+ * well: a branch a fetch, and one small synced write a start or recovery. Thread: the shard's.
  */
 #include "engine/base/hash.h"
 #include "engine/runtime/runtime_private.h"
@@ -23,7 +23,8 @@ static void forget(mr_shard *shard);
 static void write_mark(mr_shard *shard);
 static mr_status refuse(mr_shard *shard);
 static bool is_of_data(const mr_diag *diag);
-static mr_fetch *try_record(mr_input *input, mr_task *task);
+static mr_fetch *try_some(mr_input *input, mr_task *task);
+static void send_away(mr_input *input, mr_task *task);
 static mr_fetch *serve(mr_input *input, uint32_t count);
 static void log_mark(mr_shard *shard, const char *message);
 
@@ -41,15 +42,16 @@ mr_status mr_attempt_judge(mr_shard *shard)
     attempt->is_judged = true;
     attempt->suspect_input = find_suspect(shard);
     const mr_mark before = *mark;
-    const mr_mark_facts facts = {
-        .digest = digest(shard),
-        .after = shard->plan->poison.after,
-        .epoch_records = shard->plan->commit.records,
-        .is_past = attempt->suspect_input == MR_NO_INDEX ||
-                   shard->inputs[attempt->suspect_input].applied > mark->offset};
+    const mr_mark_facts facts = {.digest = digest(shard),
+                                 .after = shard->plan->poison.after,
+                                 .epoch_records = shard->plan->commit.records,
+                                 .is_past =
+                                     attempt->suspect_input == MR_NO_INDEX ||
+                                     shard->inputs[attempt->suspect_input].applied >= mark->end};
     mr_mark_start(mark, &facts);
     attempt->passed = 0;
     attempt->suspect_input = mark->has_suspect ? attempt->suspect_input : MR_NO_INDEX;
+    attempt->range_end = mark->end;
     if (mark->limit != before.limit) {
         log_mark(shard, before.limit == 0
                             ? "epochs fail at the same offsets: fewer records are tried"
@@ -102,11 +104,11 @@ void mr_attempt_passed(mr_shard *shard, uint64_t records)
     if (mark->limit == 0 || records == 0) {
         return;
     }
-    if (mark->limit == 1) {
-        mark->in_a_row = mark->is_convicted ? mark->in_a_row : 0;
-        mr_mark_forget_suspect(mark);
-        attempt->suspect_input = MR_NO_INDEX;
-        mr_turn_give(shard);
+    mr_turn_give(shard);
+    mark->is_tried = false;
+    if (attempt->suspect_input != MR_NO_INDEX &&
+        shard->inputs[attempt->suspect_input].applied >= attempt->range_end) {
+        mr_mark_clear(mark);
     }
     if (mr_mark_passed(mark, &attempt->passed, records, shard->plan->commit.records)) {
         write_mark(shard);
@@ -114,21 +116,28 @@ void mr_attempt_passed(mr_shard *shard, uint64_t records)
             log_mark(shard, "epochs are as large as usual again");
         }
     }
+    if (!mark->has_suspect) {
+        attempt->suspect_input = MR_NO_INDEX;
+    }
 }
 
 mr_fetch *mr_attempt_fetch(mr_task *task)
 {
     mr_shard *shard = task->shard;
-    const mr_attempt *attempt = &shard->attempt;
+    mr_attempt *attempt = &shard->attempt;
     mr_input *input = &shard->inputs[task->input];
-    const uint32_t limit = attempt->mark.limit;
 
     if (attempt->suspect_input != MR_NO_INDEX && task->input != attempt->suspect_input) {
-        return NULL; /* The suspect first: others would be tried again with each start. */
+        return NULL; /* The suspect first: what is in front of it would hide it. */
     }
     if (input->held_count == 0) {
         mr_fetch *fetch = mr_input_take_fetch(input);
-        if (fetch == NULL || fetch->record_count == 0) {
+        if (fetch == NULL) {
+            return NULL;
+        }
+        if (fetch->record_count == 0) { /* The end of the log: the suspect is in it no more. */
+            mr_mark_forget(&attempt->mark);
+            attempt->suspect_input = MR_NO_INDEX;
             return fetch;
         }
         input->held = fetch->records;
@@ -138,15 +147,7 @@ mr_fetch *mr_attempt_fetch(mr_task *task)
         fetch->record_count = 0;
         fetch->at_end = input->at_end = false;
     }
-    if (limit == 1) {
-        return try_record(input, task);
-    }
-    uint64_t room = limit > 0 ? limit - shard->epoch.records_in : input->held_count;
-    MR_ASSERT(limit == 0 || shard->epoch.records_in < limit);
-    if (room > input->held_count) {
-        room = input->held_count;
-    }
-    return serve(input, (uint32_t)room);
+    return attempt->mark.limit == 0 ? serve(input, input->held_count) : try_some(input, task);
 }
 
 /* ---- Helpers ---- */
@@ -218,8 +219,7 @@ static mr_status refuse(mr_shard *shard)
     const mr_input *input = &shard->inputs[shard->attempt.suspect_input];
     const mr_source_common *common = input->source->node->common;
     const char *topic = shard->plan->topics[common->topic].name;
-    const char *ending =
-        mark->reason == MR_OK ? "died" : mr_status_name((mr_status)mark->reason);
+    const char *ending = mark->reason == MR_OK ? "died" : mr_status_name((mr_status)mark->reason);
 
     if (shard->plan->poison.has_dlq) {
         return mr_diag_set(&shard->diag, MR_ERR_ROW, 0,
@@ -251,39 +251,46 @@ static bool is_of_data(const mr_diag *diag)
     return false;
 }
 
-/* The first record that is held, alone; NULL = not now. */
-static mr_fetch *try_record(mr_input *input, mr_task *task)
+/* The first records that are held, as many as the limit says; NULL = not now. */
+static mr_fetch *try_some(mr_input *input, mr_task *task)
 {
     mr_shard *shard = task->shard;
     mr_attempt *attempt = &shard->attempt;
     mr_mark *mark = &attempt->mark;
-    const int64_t offset = input->held[0].offset;
+    const uint32_t count = mark->limit < input->held_count ? mark->limit : input->held_count;
+    const mr_mark place = {.topic = name_hash(shard, input),
+                           .partition = input->lane->partition,
+                           .offset = input->held[0].offset,
+                           .end = input->held[count - 1].offset + 1};
 
-    if (!mr_turn_take(shard)) {
+    MR_ASSERT(shard->epoch.records_in == 0);
+    if (mark->limit == 1 && !mr_turn_take(shard)) {
         return NULL;
     }
-    const bool is_suspect =
-        attempt->suspect_input == task->input && mark->has_suspect && mark->offset == offset;
-    if (is_suspect && mark->is_convicted) {
-        (void)serve(input, 1);
-        mr_reject_poison(task, input->fetch, mark->suspect_failures);
-        input->fetch->record_count = 0;
-        input->applied = offset + 1;
-        shard->epoch.records_in++;
-        mr_counter_add(&shard->counters.records_in, 1);
+    if (mark->is_convicted && mr_mark_is_at(mark, &place)) {
+        send_away(input, task);
         return NULL; /* The epoch has what it may hold. */
     }
-    if (!is_suspect) { /* Another one, also where the suspect is not in the log any more. */
-        mr_mark_forget_suspect(mark);
-        mark->has_suspect = true;
-        mark->topic = name_hash(shard, input);
-        mark->partition = input->lane->partition;
-        mark->offset = offset;
-        attempt->suspect_input = task->input;
-    }
-    mark->is_tried = true;
+    mr_mark_try(mark, &place);
     write_mark(shard);
-    return serve(input, 1);
+    attempt->range_end = attempt->suspect_input == task->input && attempt->range_end > place.end
+                             ? attempt->range_end
+                             : place.end;
+    attempt->suspect_input = task->input;
+    return serve(input, count);
+}
+
+/* The convicted record, which no source sees: a dead letter in an epoch of its own. */
+static void send_away(mr_input *input, mr_task *task)
+{
+    mr_shard *shard = task->shard;
+    mr_fetch *fetch = serve(input, 1);
+
+    mr_reject_poison(task, fetch, shard->attempt.mark.suspect_failures);
+    input->applied = fetch->records[0].offset + 1;
+    fetch->record_count = 0;
+    shard->epoch.records_in++;
+    mr_counter_add(&shard->counters.records_in, 1);
 }
 
 /* The next `count` records of what is held; the end of the log is told behind the last of them. */

@@ -185,8 +185,7 @@ static copy_state read_copy(const mr_block_file *file, const mr_block_kind *kind
     if (is_whole && block->major > kind->major) {
         return COPY_NEWER;
     }
-    const bool is_possible =
-        (block->sequence - 1) % COPIES == index && kind->is_possible(block);
+    const bool is_possible = (block->sequence - 1) % COPIES == index && kind->is_possible(block);
     return is_whole && is_possible ? COPY_GOOD : COPY_BAD;
 }
 

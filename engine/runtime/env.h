@@ -16,14 +16,18 @@ typedef struct mr_mark { /* What outlives the process of a shard's attempts; att
     uint64_t digest;     /* Of the committed offsets at which the attempt began. */
     uint32_t failures;   /* Attempts that failed there before it. */
     uint32_t limit;      /* Records of an epoch; 0 = as many as usual. */
-    uint64_t topic;      /* The suspect: hash of the topic's name, ... */
-    int64_t offset;
+    /* The suspect: records of one input that an epoch of their own holds, or held when it failed.
+     */
+    uint64_t topic; /* Hash of its name. */
     uint32_t partition;
-    uint32_t suspect_failures; /* Of epochs with nothing but it. */
+    int64_t offset, end;       /* The first one, and the offset behind the last one. */
+    uint32_t suspect_failures; /* Of the record at `offset` alone, with a limit of one. */
     uint32_t in_a_row;         /* Records convicted since the last one that passed. */
     uint32_t reason;           /* mr_status of the last failure; MR_OK = the process died. */
     bool is_open;              /* Nobody wrote how the attempt ended. */
-    bool has_suspect, is_tried, is_convicted; /* is_tried: its epoch was under way. */
+    bool has_suspect;
+    bool is_tried;     /* The suspect's epoch is under way. */
+    bool is_convicted; /* The record at `offset`. */
 } mr_mark;
 
 typedef struct mr_env {

@@ -35,8 +35,7 @@ void mr_epoch_touch(mr_shard *shard, mr_lane *lane)
 bool mr_epoch_has_credit(const mr_shard *shard)
 {
     return shard->epoch.phase == MR_EPOCH_OPEN && !shard->stop_requested && !is_parked(shard) &&
-           !limit_reached(shard) &&
-           (shard->attempt.mark.limit == 0 || !shard->undecided.is_used) &&
+           !limit_reached(shard) && (shard->attempt.mark.limit == 0 || !shard->undecided.is_used) &&
            (mr_state_demand(shard->state) & (MR_DEMAND_PAUSE_INPUT | MR_DEMAND_STUCK)) == 0;
 }
 
@@ -201,8 +200,7 @@ static bool limit_reached(const mr_shard *shard)
     return output >= output_limit(shard) ||
            dirty >= scaled(shard, shard->plan->commit.dirty_state_bytes) ||
            shard->epoch.records_in >= scaled(shard, shard->plan->commit.records) ||
-           (shard->attempt.mark.limit != 0 &&
-            shard->epoch.records_in >= shard->attempt.mark.limit) ||
+           (shard->attempt.mark.limit != 0 && shard->epoch.records_in > 0) ||
            (mr_state_demand(shard->state) & MR_DEMAND_CLOSE_EPOCH) != 0;
 }
 

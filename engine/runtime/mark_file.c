@@ -15,7 +15,7 @@ typedef struct mark_payload {
     uint64_t topic;
     int64_t offset;
     uint32_t partition, suspect_failures, in_a_row, reason;
-    uint64_t reserved;
+    int64_t end;
 } mark_payload;
 _Static_assert(sizeof(mark_payload) == MR_BLOCK_PAYLOAD_BYTES, "disk");
 
@@ -46,6 +46,7 @@ mr_status mr_mark_file_open(mr_block_file *file, const char *directory, uint32_t
                       .limit = payload.limit,
                       .topic = payload.topic,
                       .offset = payload.offset,
+                      .end = payload.end,
                       .partition = payload.partition,
                       .suspect_failures = payload.suspect_failures,
                       .in_a_row = payload.in_a_row,
@@ -64,14 +65,14 @@ mr_status mr_mark_file_write(mr_block_file *file, const mr_mark *mark, mr_diag *
                                   .limit = mark->limit,
                                   .topic = mark->topic,
                                   .offset = mark->offset,
+                                  .end = mark->end,
                                   .partition = mark->partition,
                                   .suspect_failures = mark->suspect_failures,
                                   .in_a_row = mark->in_a_row,
                                   .reason = mark->reason};
-    mr_block block = {.flags = (mark->is_open ? FLAG_OPEN : 0U) |
-                               (mark->has_suspect ? FLAG_SUSPECT : 0U) |
-                               (mark->is_tried ? FLAG_TRIED : 0U) |
-                               (mark->is_convicted ? FLAG_CONVICTED : 0U)};
+    mr_block block = {
+        .flags = (mark->is_open ? FLAG_OPEN : 0U) | (mark->has_suspect ? FLAG_SUSPECT : 0U) |
+                 (mark->is_tried ? FLAG_TRIED : 0U) | (mark->is_convicted ? FLAG_CONVICTED : 0U)};
 
     memcpy(block.payload, &payload, sizeof(payload));
     return mr_block_file_write(file, &mark_kind, &block, diag);
@@ -84,6 +85,7 @@ static bool is_possible(const mr_block *block)
     memcpy(&payload, block->payload, sizeof(payload));
     const bool has_suspect = (block->flags & FLAG_SUSPECT) != 0;
     return (block->flags & ~(uint32_t)FLAGS_KNOWN) == 0 && payload.offset >= 0 &&
-           (has_suspect ? payload.limit == 1
-                        : (block->flags & (FLAG_TRIED | FLAG_CONVICTED)) == 0);
+           (has_suspect ? payload.limit > 0 && payload.end > payload.offset
+                        : (block->flags & (FLAG_TRIED | FLAG_CONVICTED)) == 0) &&
+           (payload.limit == 1 || (block->flags & FLAG_CONVICTED) == 0);
 }

@@ -33,7 +33,7 @@ typedef struct mr_answer_texts { /* As written on the command line; NULL = not g
     const char *adopt_offsets, *accept_regression, *reset_offsets;
 } mr_answer_texts;
 
-typedef struct mr_turns { /* Of the shards of one process, zeroed; turns.c. */
+typedef struct mr_turns {   /* Of the shards of one process, zeroed; turns.c. */
     _Atomic uint32_t owner; /* The shard that tries a record, or waits to: index + 1. 0 = none. */
     _Atomic uint32_t busy;  /* Shards with something open or undecided. */
 } mr_turns;

@@ -35,8 +35,8 @@ enum {
     MR_FRAMES_MAX = 2 * MR_PLAN_NODES_MAX,
     MR_BATCH_SCRATCH_BYTES = 4 << 20,
     MR_WATCHES_MAX = 16,
-    MR_POISON_ROW_MAX = 8, /* Records sent to a dlq as poison with none between that passed. */
-    MR_TICK_BYTES = 256 << 10,    /* Background work of the store a turn. */
+    MR_POISON_ROW_MAX = 8,     /* Records sent to a dlq as poison with none between that passed. */
+    MR_TICK_BYTES = 256 << 10, /* Background work of the store a turn. */
     MR_STEP_NODE_BYTES = 6 << 20, /* Ceiling of an operator's own memory, a task. */
     MR_END_NODE_BYTES = 2 << 20,  /* The same of a source or sink. */
     MR_ROW_TEXT_BYTES = 1 << 20   /* A row as JSON, for dead letters. */
@@ -86,7 +86,7 @@ typedef struct mr_input {
     mr_fetch_record *held;
     uint32_t held_count;
     bool held_end, held_fetch_end; /* What at_end is behind the last of them. */
-    uint32_t ordinal;  /* Among the inputs of its lane. */
+    uint32_t ordinal;              /* Among the inputs of its lane. */
     bool at_end;
 } mr_input;
 
@@ -154,12 +154,13 @@ typedef struct mr_pace {                       /* How fast output is committed. 
     int64_t committed_us; /* When the last one was. */
 } mr_pace;
 
-typedef struct mr_attempt {  /* attempt.c */
-    mr_mark mark;            /* As it was written last, but for what begins next. */
-    uint64_t passed;         /* Records committed since the limit changed. */
-    uint32_t suspect_input;  /* Index of the suspect's input; MR_NO_INDEX = none here. */
-    bool is_judged;          /* A start has drawn its conclusions from the mark. */
-    bool is_begun;           /* The mark was written as open. */
+typedef struct mr_attempt { /* attempt.c */
+    mr_mark mark;           /* As it was written last, but for what begins next. */
+    uint64_t passed;        /* Records committed since the limit changed. */
+    uint32_t suspect_input; /* Index of the suspect's input; MR_NO_INDEX = none here. */
+    int64_t range_end;      /* No other input is tried before its records up to here passed. */
+    bool is_judged;         /* A start has drawn its conclusions from the mark. */
+    bool is_begun;          /* The mark was written as open. */
 } mr_attempt;
 
 typedef enum mr_shard_phase {
@@ -200,7 +201,7 @@ struct mr_shard {
     mr_undecided undecided;
     mr_pace pace;
     mr_attempt attempt;
-    bool is_busy; /* Counted among the busy: turns.c */
+    bool is_busy;              /* Counted among the busy: turns.c */
     const mr_answers *answers; /* Until the first claim is committed; NULL = none. */
     uint64_t incarnation;
     int64_t now_us, wall_us, backoff_until_us, quiet_since_us;
@@ -322,13 +323,20 @@ typedef struct mr_mark_facts { /* What a start knows. */
     uint64_t digest;           /* Of the offsets at which it begins. */
     uint64_t epoch_records;    /* commit.records */
     uint32_t after;            /* errors.poison.after */
-    bool is_past;              /* The suspect's input stands behind it, or is no input of ours. */
+    bool is_past; /* Committed offsets are behind the suspect, or its input is not ours. */
 } mr_mark_facts;
 /* From what a former attempt left to what the next one begins with, not yet open. */
 void mr_mark_start(mr_mark *mark, const mr_mark_facts *facts);
 /* With a limit: `records` more were committed. True = the limit has changed. */
 bool mr_mark_passed(mr_mark *mark, uint64_t *passed, uint64_t records, uint64_t epoch_records);
-void mr_mark_forget_suspect(mr_mark *mark);
+/* The records at topic, partition, offset and end of `place` are tried next. */
+void mr_mark_try(mr_mark *mark, const mr_mark *place);
+/* Whether the suspect begins there. */
+bool mr_mark_is_at(const mr_mark *mark, const mr_mark *place);
+/* The suspect passed, or went to the dlq. */
+void mr_mark_clear(mr_mark *mark);
+/* Without a word about it. */
+void mr_mark_forget(mr_mark *mark);
 
 /* ---- turns.c ---- */
 /* Whether the shard may read input now; then it is busy. */

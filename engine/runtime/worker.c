@@ -413,9 +413,9 @@ static mr_status shard_run(mr_shard_thread *thread)
 static mr_status open_files(mr_shard_thread *thread)
 {
     char fallback[256];
-    mr_status status = mr_io_open((mr_io_choice)thread->options.plan->state.io,
-                                  thread->options.directory, &thread->env.io, fallback,
-                                  &thread->diag);
+    mr_status status =
+        mr_io_open((mr_io_choice)thread->options.plan->state.io, thread->options.directory,
+                   &thread->env.io, fallback, &thread->diag);
 
     if (status != MR_OK) {
         return status;

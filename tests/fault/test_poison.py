@@ -14,6 +14,7 @@ from tests.support import harness
 
 RECORDS = 8000
 AFTER = 3
+FETCH_RECORDS = 1024
 EXIT_FAILED = 1
 
 
@@ -62,9 +63,9 @@ class Poisoned(scenario.Scenario):
 
 
 def starts_max(after, records=1):
-    """As usual, then halved, then alone; a record that lies behind what was halved costs as many
-    halvings again."""
-    return records * (2 * after + 2 * math.ceil(math.log2(scenario.EPOCH_RECORDS))) + 1
+    """As usual, then halved, then alone. A record beyond the small epochs is met as usual once more,
+    and an epoch of a limit has at most the records of a fetch."""
+    return records * (3 * after + math.ceil(math.log2(FETCH_RECORDS))) + 1
 
 
 def middle(run, partition, share=0.5):
@@ -105,6 +106,7 @@ def test_a_poison_record_stops_the_worker(t):
     run.poison = []
     run.finish(run.start("--retry-poison"))
     assert run.letters() == []
+    assert run.watch.committed() == run.watch.ends()
 
 
 def test_poison_in_two_shards(t):

@@ -83,8 +83,8 @@ static bool is_caught(const bench *b)
     for (uint32_t i = 0; i < b->trap_count && !has_failed(b->f); i++) {
         const trap *at = &b->traps[i];
         const int64_t committed = b->f->kafka.logs[TOPIC_IN][at->partition].committed;
-        const bool is_letter = mark->is_convicted && mark->partition == at->partition &&
-                               mark->offset == at->offset;
+        const bool is_letter =
+            mark->is_convicted && mark->partition == at->partition && mark->offset == at->offset;
         if (b->f->shard->inputs[at->partition].applied > at->offset && committed <= at->offset &&
             !is_letter) {
             return true;
@@ -193,6 +193,19 @@ static void test_several_poison_records(void **state)
     run(b);
     check_outputs(b);
     assert_true(b->starts <= MR_LENGTH(traps) * (AFTER + HALVINGS + AFTER) + 1);
+    drop(b);
+}
+
+/* More than enough to read beside it: that passes do not hide where it failed. */
+static void test_a_poison_record_beside_a_long_backlog(void **state)
+{
+    (void)state;
+    bench *b = make(2, 800, true);
+    feed(b->f, TOPIC_IN, 0, FAKE_RECORDS - 800);
+    set_trap(b, 1, 700);
+    run(b);
+    check_outputs(b);
+    assert_true(b->starts <= AFTER + HALVINGS + AFTER + 1);
     drop(b);
 }
 
@@ -399,7 +412,8 @@ static void test_kills_blame_nobody(void **state)
         check_outputs(b);
         drop(b);
     }
-    assert_true(limited > 50 && tried > 50); /* They went the whole way down, and nobody was accused. */
+    assert_true(limited > 50 &&
+                tried > 50); /* They went the whole way down, and nobody was accused. */
 }
 
 static void test_aborts_are_not_counted(void **state)
@@ -579,6 +593,29 @@ static void test_a_trial_is_alone_in_its_process(void **state)
     assert_true(both > 30); /* Otherwise they work beside each other. */
 }
 
+/* The hour is over, and an epoch without rows is open when the record comes. */
+static void test_a_heartbeat_goes_before_a_trial(void **state)
+{
+    (void)state;
+    mr_turns turns = {.owner = 0};
+    bench *b = make_shard(0, &turns, 1);
+    run(b);
+    kill_it(b);
+    b->stored = (mr_mark){.limit = 1};
+    start(b);
+    drive(b->f, is_running);
+    b->f->now_us += MR_HEARTBEAT_US;
+    while (b->f->shard->epoch.opened_us == 0) {
+        step_once(b->f);
+    }
+    fake_write(&b->f->kafka, TOPIC_IN, 0, "k0", "1");
+    (void)mr_shard_step(b->f->shard); /* The clock stands still: the epoch is not due. */
+    assert_int_equal(b->f->shard->epoch.records_in, 0);
+    run(b);
+    check_outputs(b);
+    drop(b);
+}
+
 /* Whoever waits for its turn, or has it, and fails or is closed, does not keep it. */
 static void test_a_turn_does_not_outlive_its_shard(void **state)
 {
@@ -609,6 +646,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_poison_record_is_a_dead_letter),
         cmocka_unit_test(test_several_poison_records),
+        cmocka_unit_test(test_a_poison_record_beside_a_long_backlog),
         cmocka_unit_test(test_two_inputs_of_a_task),
         cmocka_unit_test(test_small_epochs_stay_within_their_limit),
         cmocka_unit_test(test_a_bounded_run_ends_with_small_epochs),
@@ -625,6 +663,7 @@ int main(void)
         cmocka_unit_test(test_the_mark_costs_a_write_a_start),
         cmocka_unit_test(test_without_a_mark_work_goes_on),
         cmocka_unit_test(test_a_trial_is_alone_in_its_process),
+        cmocka_unit_test(test_a_heartbeat_goes_before_a_trial),
         cmocka_unit_test(test_a_turn_does_not_outlive_its_shard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

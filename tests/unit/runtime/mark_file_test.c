@@ -25,6 +25,7 @@ static const mr_mark full = {.digest = 0x1122334455667788,
                              .limit = 1,
                              .topic = 0xaabbccdd00112233,
                              .offset = INT64_C(1) << 40,
+                             .end = (INT64_C(1) << 40) + 1,
                              .partition = 1999,
                              .suspect_failures = 2,
                              .in_a_row = 5,
@@ -86,6 +87,7 @@ static void expect_mark(const mr_mark *mark, const mr_mark *expected)
     assert_int_equal(mark->limit, expected->limit);
     assert_int_equal(mark->topic, expected->topic);
     assert_int_equal(mark->offset, expected->offset);
+    assert_int_equal(mark->end, expected->end);
     assert_int_equal(mark->partition, expected->partition);
     assert_int_equal(mark->suspect_failures, expected->suspect_failures);
     assert_int_equal(mark->in_a_row, expected->in_a_row);
@@ -108,6 +110,7 @@ static void test_what_was_written_is_read(void **state)
     expect_mark(&f->mark, &full);
     for (uint32_t bit = 0; bit < 4; bit++) { /* Each flag alone, as far as it can stand alone. */
         mr_mark mark = {.digest = bit, .limit = 1, .is_open = bit == 0, .has_suspect = bit > 0};
+        mark.end = mark.has_suspect;
         mark.is_tried = bit == 2;
         mark.is_convicted = bit == 3;
         write_it(f, &mark);
@@ -154,10 +157,13 @@ static void test_two_damaged_copies_are_refused(void **state)
 static void test_an_impossible_mark_is_refused(void **state)
 {
     (void)state;
-    mr_mark marks[] = {full, full, full};
-    marks[0].limit = 2;
+    mr_mark marks[] = {full, full, full, full, full};
+    marks[0].limit = 2; /* A verdict over two. */
     marks[1].has_suspect = false;
     marks[2].offset = -1;
+    marks[3].end = marks[3].offset;
+    marks[4].limit = 0;
+    marks[4].is_convicted = false;
     for (uint32_t i = 0; i < MR_LENGTH(marks); i++) {
         fixture *f = make();
         assert_int_equal(open_it(f), MR_OK);

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+enum { HALVINGS = 10 };
+
 static const mr_mark_facts here = {.digest = 7, .epoch_records = 200000, .after = 3};
 
 /* The attempt died at the same offsets as before. */
@@ -21,15 +23,13 @@ static void die(mr_mark *mark, const mr_mark_facts *facts)
     assert_false(mark->is_open);
 }
 
+/* As many records as the limit allows. */
 static void try_it(mr_mark *mark, int64_t offset)
 {
-    assert_int_equal(mark->limit, 1);
-    if (!mark->has_suspect || mark->offset != offset) {
-        mr_mark_forget_suspect(mark);
-        mark->has_suspect = true;
-        mark->offset = offset;
-    }
-    mark->is_tried = true;
+    const mr_mark place = {.topic = 5, .offset = offset, .end = offset + mark->limit};
+    mr_mark_try(mark, &place);
+    assert_true(mark->is_tried && mark->has_suspect);
+    assert_int_equal(mark->end, offset + mark->limit);
 }
 
 static mr_mark at_limit_one(void)
@@ -75,18 +75,21 @@ static void test_each_failure_halves(void **state)
     (void)state;
     mr_mark mark = {.digest = 7, .failures = 2};
     mr_mark_facts facts = here;
-    uint32_t deaths = 0;
-    for (; mark.limit != 1; deaths++) {
+    die(&mark, &facts);
+    assert_int_equal(mark.limit, 512);
+    for (uint32_t i = 1; i < HALVINGS; i++) {
         facts.digest++; /* Also where smaller epochs before it were committed. */
-        mark.failures = mark.limit == 0 ? 2 : 0;
-        mark.digest = mark.limit == 0 ? facts.digest : mark.digest;
+        try_it(&mark, 40);
         die(&mark, &facts);
-        assert_int_equal(mark.limit, 512 >> deaths);
+        assert_int_equal(mark.limit, 512 >> i);
+        assert_true(mark.has_suspect);                /* These records first, */
+        assert_int_equal(mark.end, 40 + (1024 >> i)); /* up to here. */
+        assert_int_equal(mark.suspect_failures, 0);
+        die(&mark, &facts); /* Nothing was tried: nothing is learnt. */
+        assert_int_equal(mark.limit, 512 >> i);
     }
-    assert_int_equal(deaths, 10);
-    die(&mark, &facts); /* Nothing was tried: no verdict, and no smaller limit. */
     assert_int_equal(mark.limit, 1);
-    assert_false(mark.has_suspect);
+    assert_false(mark.is_convicted);
 }
 
 static void test_the_first_limit_is_half_an_epoch(void **state)
@@ -192,13 +195,41 @@ static void test_convictions_in_a_row_are_counted(void **state)
     }
 }
 
-static void test_an_untried_suspect_is_forgotten(void **state)
+/* Its trial ended in an abort: it is no more suspect than before. */
+static void test_a_trial_that_ended_well_does_not_count(void **state)
 {
     (void)state;
     mr_mark mark = at_limit_one();
-    try_it(&mark, 40); /* Its first trial ended in an abort. */
+    try_it(&mark, 40);
+    die(&mark, &here);
+    try_it(&mark, 40);
     mr_mark_start(&mark, &here);
-    assert_false(mark.has_suspect);
+    assert_int_equal(mark.suspect_failures, 1);
+    mark.limit = 64;
+    try_it(&mark, 40);
+    mr_mark_start(&mark, &here);
+    assert_int_equal(mark.limit, 64);
+}
+
+/* By topic, partition and offset; a verdict is over that record alone. */
+static void test_another_place_is_another_suspect(void **state)
+{
+    (void)state;
+    static const mr_mark places[] = {{.topic = 6, .partition = 0, .offset = 40, .end = 41},
+                                     {.topic = 5, .partition = 1, .offset = 40, .end = 41},
+                                     {.topic = 5, .partition = 0, .offset = 41, .end = 42}};
+    for (uint32_t i = 0; i < MR_LENGTH(places); i++) {
+        mr_mark mark = at_limit_one();
+        for (uint32_t n = 0; n < 3; n++) {
+            try_it(&mark, 40);
+            die(&mark, &here);
+        }
+        assert_true(mark.is_convicted);
+        assert_false(mr_mark_is_at(&mark, &places[i]));
+        mr_mark_try(&mark, &places[i]);
+        assert_false(mark.is_convicted);
+        assert_int_equal(mark.suspect_failures, 0);
+    }
 }
 
 /* Twice the limit must pass: that is more than what failed. */
@@ -240,7 +271,8 @@ int main(void)
         cmocka_unit_test(test_a_death_outside_a_trial_blames_nobody),
         cmocka_unit_test(test_a_record_that_passed_is_free),
         cmocka_unit_test(test_convictions_in_a_row_are_counted),
-        cmocka_unit_test(test_an_untried_suspect_is_forgotten),
+        cmocka_unit_test(test_a_trial_that_ended_well_does_not_count),
+        cmocka_unit_test(test_another_place_is_another_suspect),
         cmocka_unit_test(test_what_passes_doubles_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
