@@ -36,10 +36,9 @@ mr_status mr_attempt_judge(mr_shard *shard)
     if (!is_kept(shard)) {
         return MR_OK;
     }
-    if (shard->options.retry_poison && !attempt->is_judged) {
+    if (shard->options.retry_poison) {
         forget(shard);
     }
-    attempt->is_judged = true;
     attempt->suspect_input = find_suspect(shard);
     const mr_mark before = *mark;
     const mr_mark_facts facts = {.digest = digest(shard),
@@ -192,6 +191,7 @@ static uint32_t find_suspect(const mr_shard *shard)
     return MR_NO_INDEX;
 }
 
+/* Once: nothing that a process learns itself makes epochs small. */
 static void forget(mr_shard *shard)
 {
     if (shard->attempt.mark.limit > 0) {

@@ -159,7 +159,6 @@ typedef struct mr_attempt { /* attempt.c */
     uint64_t passed;        /* Records committed since the limit changed. */
     uint32_t suspect_input; /* Index of the suspect's input; MR_NO_INDEX = none here. */
     int64_t range_end;      /* No other input is tried before its records up to here passed. */
-    bool is_judged;         /* A start has drawn its conclusions from the mark. */
     bool is_begun;          /* The mark was written as open. */
 } mr_attempt;
 

@@ -36,9 +36,6 @@ bool mr_turn_take(mr_shard *shard)
     mr_turns *turns = shard->options.turns;
     uint32_t owner = 0;
 
-    if (shard->epoch.opened_us != 0 || shard->undecided.is_used) {
-        return false; /* An empty one, which commits offsets only: it goes first. */
-    }
     if (turns == NULL) {
         return true;
     }
