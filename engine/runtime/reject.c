@@ -104,7 +104,6 @@ void mr_reject_poison(mr_task *source, const mr_fetch *fetch, uint32_t attempts)
     mr_log_event(shard->env.log, MR_LOG_ERROR, "poison", "a record goes to the dlq as poison",
                  fields, MR_LENGTH(fields));
     mr_counter_add(&shard->counters.rejected, 1);
-    mr_epoch_touch(shard, source->lane);
     if (is_too_many(source, dlq, fetch, record, MR_ROW_POISON)) {
         return;
     }
