@@ -17,7 +17,7 @@ enum { SEED = 2 };
 
 static bool is_kept(const mr_shard *shard);
 static uint64_t name_hash(const mr_shard *shard, const mr_input *input);
-static uint64_t digest(const mr_shard *shard);
+static bool take_prints(mr_shard *shard, const mr_offset *offsets);
 static uint32_t find_suspect(const mr_shard *shard);
 static void forget(mr_shard *shard);
 static void write_mark(mr_shard *shard);
@@ -28,7 +28,7 @@ static void send_away(mr_input *input, mr_task *task);
 static mr_fetch *serve(mr_input *input, uint32_t count);
 static void log_mark(mr_shard *shard, const char *message);
 
-mr_status mr_attempt_judge(mr_shard *shard)
+mr_status mr_attempt_judge(mr_shard *shard, const mr_offset *offsets)
 {
     mr_attempt *attempt = &shard->attempt;
     mr_mark *mark = &attempt->mark;
@@ -40,10 +40,11 @@ mr_status mr_attempt_judge(mr_shard *shard)
         forget(shard);
     }
     attempt->suspect_input = find_suspect(shard);
-    const mr_mark before = *mark;
-    const mr_mark_facts facts = {.digest = digest(shard),
+    const uint32_t limit = mark->limit;
+    const bool was_convicted = mark->is_convicted;
+    const mr_mark_facts facts = {.epoch_records = shard->plan->commit.records,
                                  .after = shard->plan->poison.after,
-                                 .epoch_records = shard->plan->commit.records,
+                                 .is_same = take_prints(shard, offsets),
                                  .is_past =
                                      attempt->suspect_input == MR_NO_INDEX ||
                                      shard->inputs[attempt->suspect_input].applied >= mark->end};
@@ -51,16 +52,15 @@ mr_status mr_attempt_judge(mr_shard *shard)
     attempt->passed = 0;
     attempt->suspect_input = mark->has_suspect ? attempt->suspect_input : MR_NO_INDEX;
     attempt->range_end = mark->end;
-    if (mark->limit != before.limit) {
-        log_mark(shard, before.limit == 0
-                            ? "epochs fail at the same offsets: fewer records are tried"
-                            : "a small epoch failed: fewer records are tried");
+    if (mark->limit != limit) {
+        log_mark(shard, limit == 0 ? "epochs fail at the same offsets: fewer records are tried"
+                                   : "a small epoch failed: fewer records are tried");
     }
     if (!mark->is_convicted ||
         (shard->plan->poison.has_dlq && mark->in_a_row <= MR_POISON_ROW_MAX)) {
         return MR_OK;
     }
-    if (!before.is_convicted) {
+    if (!was_convicted) {
         write_mark(shard);
     }
     return refuse(shard);
@@ -164,18 +164,24 @@ static uint64_t name_hash(const mr_shard *shard, const mr_input *input)
     return mr_hash64(topic, strlen(topic), SEED);
 }
 
-/* Of where each input goes on, in the order of lanes. */
-static uint64_t digest(const mr_shard *shard)
+/* Notes where each input stands; true = one that has records has not moved since the last time. */
+static bool take_prints(mr_shard *shard, const mr_offset *offsets)
 {
-    uint64_t hash = SEED;
+    mr_mark *mark = &shard->attempt.mark;
+    bool is_same = false;
 
-    for (uint32_t i = 0; i < shard->input_count; i++) {
-        const mr_input *input = &shard->inputs[i];
-        const uint64_t place[] = {name_hash(shard, input), input->lane->partition,
-                                  (uint64_t)input->applied};
-        hash = mr_hash64(place, sizeof(place), hash);
+    for (uint32_t i = 0; i < MR_MARK_PRINTS; i++) {
+        uint16_t print = 0;
+        if (i < shard->input_count) {
+            const mr_input *input = &shard->inputs[i];
+            const uint64_t place[] = {name_hash(shard, input), input->lane->partition,
+                                      (uint64_t)input->applied};
+            print = (uint16_t)(mr_hash64(place, sizeof(place), SEED) | 1);
+            is_same = is_same || (print == mark->prints[i] && input->applied < offsets[i].log_end);
+        }
+        mark->prints[i] = print;
     }
-    return hash;
+    return is_same;
 }
 
 static uint32_t find_suspect(const mr_shard *shard)
@@ -197,7 +203,7 @@ static void forget(mr_shard *shard)
     if (shard->attempt.mark.limit > 0) {
         log_mark(shard, "what is known of failed attempts is forgotten, as told");
     }
-    shard->attempt.mark = (mr_mark){.digest = 0};
+    shard->attempt.mark = (mr_mark){.limit = 0};
 }
 
 /* Without it nothing is counted, which harms nobody: the worker goes on. */
@@ -258,10 +264,10 @@ static mr_fetch *try_some(mr_input *input, mr_task *task)
     mr_attempt *attempt = &shard->attempt;
     mr_mark *mark = &attempt->mark;
     const uint32_t count = mark->limit < input->held_count ? mark->limit : input->held_count;
-    const mr_mark place = {.topic = name_hash(shard, input),
-                           .partition = input->lane->partition,
-                           .offset = input->held[0].offset,
-                           .end = input->held[count - 1].offset + 1};
+    const mr_mark_place place = {.topic = name_hash(shard, input),
+                                 .partition = input->lane->partition,
+                                 .offset = input->held[0].offset,
+                                 .end = input->held[count - 1].offset + 1};
 
     MR_ASSERT(shard->epoch.records_in == 0);
     if (mark->limit == 1 && !mr_turn_take(shard)) {

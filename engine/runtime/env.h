@@ -12,10 +12,14 @@
 #include "io/kafka/kafka.h"
 #include "io/ring/ring.h"
 
+enum { MR_MARK_PRINTS = 2000 };
+
 typedef struct mr_mark { /* What outlives the process of a shard's attempts; attempt.c. */
-    uint64_t digest;     /* Of the committed offsets at which the attempt began. */
-    uint32_t failures;   /* Attempts that failed there before it. */
-    uint32_t limit;      /* Records of an epoch; 0 = as many as usual. */
+    /* Of where each input stood when the attempt began: its topic, partition and committed offset,
+     * in the order of the shard's inputs; 0 = none. */
+    uint16_t prints[MR_MARK_PRINTS];
+    uint32_t failures; /* Attempts that failed there before it. */
+    uint32_t limit;    /* Records of an epoch; 0 = as many as usual. */
     /* The suspect: records of one input that an epoch of their own holds, or held when it failed.
      */
     uint64_t topic; /* Hash of its name. */

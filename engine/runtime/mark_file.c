@@ -10,7 +10,7 @@
 enum { FLAG_OPEN = 1, FLAG_SUSPECT = 2, FLAG_TRIED = 4, FLAG_CONVICTED = 8, FLAGS_KNOWN = 15 };
 
 typedef struct mark_payload {
-    uint64_t digest;
+    uint64_t reserved;
     uint32_t failures, limit;
     uint64_t topic;
     int64_t offset;
@@ -18,6 +18,7 @@ typedef struct mark_payload {
     int64_t end;
 } mark_payload;
 _Static_assert(sizeof(mark_payload) == MR_BLOCK_PAYLOAD_BYTES, "disk");
+_Static_assert(sizeof(((mr_mark *)0)->prints) == sizeof(((mr_block *)0)->more), "disk");
 
 static bool is_possible(const mr_block *block);
 
@@ -34,15 +35,14 @@ mr_status mr_mark_file_open(mr_block_file *file, const char *directory, uint32_t
     mark_payload payload;
     char name[32];
 
-    *mark = (mr_mark){.digest = 0};
+    *mark = (mr_mark){.limit = 0};
     (void)snprintf(name, sizeof(name), "attempt-%u", shard);
     const mr_status status = mr_block_file_open(file, &mark_kind, directory, name, &block, diag);
     if (status != MR_OK || file->sequence == 0) {
         return status;
     }
     memcpy(&payload, block.payload, sizeof(payload));
-    *mark = (mr_mark){.digest = payload.digest,
-                      .failures = payload.failures,
+    *mark = (mr_mark){.failures = payload.failures,
                       .limit = payload.limit,
                       .topic = payload.topic,
                       .offset = payload.offset,
@@ -55,13 +55,13 @@ mr_status mr_mark_file_open(mr_block_file *file, const char *directory, uint32_t
                       .has_suspect = (block.flags & FLAG_SUSPECT) != 0,
                       .is_tried = (block.flags & FLAG_TRIED) != 0,
                       .is_convicted = (block.flags & FLAG_CONVICTED) != 0};
+    memcpy(mark->prints, block.more, sizeof(mark->prints));
     return MR_OK;
 }
 
 mr_status mr_mark_file_write(mr_block_file *file, const mr_mark *mark, mr_diag *diag)
 {
-    const mark_payload payload = {.digest = mark->digest,
-                                  .failures = mark->failures,
+    const mark_payload payload = {.failures = mark->failures,
                                   .limit = mark->limit,
                                   .topic = mark->topic,
                                   .offset = mark->offset,
@@ -75,6 +75,7 @@ mr_status mr_mark_file_write(mr_block_file *file, const mr_mark *mark, mr_diag *
                  (mark->is_tried ? FLAG_TRIED : 0U) | (mark->is_convicted ? FLAG_CONVICTED : 0U)};
 
     memcpy(block.payload, &payload, sizeof(payload));
+    memcpy(block.more, mark->prints, sizeof(mark->prints));
     return mr_block_file_write(file, &mark_kind, &block, diag);
 }
 

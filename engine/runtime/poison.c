@@ -13,22 +13,20 @@
 
 enum { LIMIT_FIRST = MR_BATCH_ROWS_MAX / 2 };
 
-static void note_failure(mr_mark *mark, const mr_mark_facts *facts, bool is_same);
+static void note_failure(mr_mark *mark, const mr_mark_facts *facts);
 
 void mr_mark_start(mr_mark *mark, const mr_mark_facts *facts)
 {
     MR_ASSERT(facts->after > 0 && facts->epoch_records > 0);
-    const bool is_same = mark->digest == facts->digest;
 
     if (mark->has_suspect && facts->is_past) {
         mr_mark_clear(mark);
     }
     if (mark->is_open) {
-        note_failure(mark, facts, is_same);
-    } else if (!is_same) {
+        note_failure(mark, facts);
+    } else if (!facts->is_same) {
         mark->failures = 0;
     }
-    mark->digest = facts->digest;
     mark->is_open = mark->is_tried = false;
     MR_ASSERT(!mark->has_suspect || mark->limit > 0);
 }
@@ -50,7 +48,7 @@ bool mr_mark_passed(mr_mark *mark, uint64_t *passed, uint64_t records, uint64_t 
     return true;
 }
 
-void mr_mark_try(mr_mark *mark, const mr_mark *place)
+void mr_mark_try(mr_mark *mark, const mr_mark_place *place)
 {
     MR_ASSERT(mark->limit > 0 && place->end > place->offset);
     const bool is_same = mr_mark_is_at(mark, place);
@@ -66,7 +64,7 @@ void mr_mark_try(mr_mark *mark, const mr_mark *place)
     mark->has_suspect = mark->is_tried = true;
 }
 
-bool mr_mark_is_at(const mr_mark *mark, const mr_mark *place)
+bool mr_mark_is_at(const mr_mark *mark, const mr_mark_place *place)
 {
     return mark->has_suspect && mark->topic == place->topic &&
            mark->partition == place->partition && mark->offset == place->offset;
@@ -91,11 +89,11 @@ void mr_mark_forget(mr_mark *mark)
 
 /* ---- Helpers ---- */
 
-static void note_failure(mr_mark *mark, const mr_mark_facts *facts, bool is_same)
+static void note_failure(mr_mark *mark, const mr_mark_facts *facts)
 {
     const uint32_t half = facts->epoch_records / 2 > 0 ? (uint32_t)(facts->epoch_records / 2) : 1;
 
-    mark->failures = is_same ? mark->failures + 1 : 1;
+    mark->failures = facts->is_same ? mark->failures + 1 : 1;
     if (mark->limit == 0) {
         if (mark->failures >= facts->after) {
             mark->limit = facts->epoch_records / 2 < LIMIT_FIRST ? half : LIMIT_FIRST;

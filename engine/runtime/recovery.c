@@ -225,7 +225,7 @@ static void restore(mr_shard *shard, const mr_offset *offsets)
         status = mr_offsets_settle(shard, offsets);
     }
     if (status == MR_OK) {
-        status = mr_attempt_judge(shard);
+        status = mr_attempt_judge(shard, offsets);
     }
     if (status == MR_OK) {
         status = mr_tasks_open(shard);

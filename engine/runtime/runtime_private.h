@@ -307,7 +307,7 @@ mr_step mr_epoch_seal(mr_shard *shard, bool is_claim);
 
 /* ---- attempt.c ---- */
 /* At the offsets where a recovery begins: what the former attempts say. E_POISON. */
-mr_status mr_attempt_judge(mr_shard *shard);
+mr_status mr_attempt_judge(mr_shard *shard, const mr_offset *offsets);
 /* Behind the claim. */
 void mr_attempt_begin(mr_shard *shard);
 /* It ended, and this process saw why. `diag`: the story, NULL = not the data. */
@@ -319,19 +319,24 @@ mr_fetch *mr_attempt_fetch(mr_task *task);
 
 /* ---- poison.c ---- */
 typedef struct mr_mark_facts { /* What a start knows. */
-    uint64_t digest;           /* Of the offsets at which it begins. */
     uint64_t epoch_records;    /* commit.records */
     uint32_t after;            /* errors.poison.after */
+    bool is_same; /* Some input has records and stands where the former attempt began. */
     bool is_past; /* Committed offsets are behind the suspect, or its input is not ours. */
 } mr_mark_facts;
 /* From what a former attempt left to what the next one begins with, not yet open. */
 void mr_mark_start(mr_mark *mark, const mr_mark_facts *facts);
 /* With a limit: `records` more were committed. True = the limit has changed. */
 bool mr_mark_passed(mr_mark *mark, uint64_t *passed, uint64_t records, uint64_t epoch_records);
-/* The records at topic, partition, offset and end of `place` are tried next. */
-void mr_mark_try(mr_mark *mark, const mr_mark *place);
+typedef struct mr_mark_place { /* As in the mark. */
+    uint64_t topic;
+    uint32_t partition;
+    int64_t offset, end;
+} mr_mark_place;
+/* These records are tried next. */
+void mr_mark_try(mr_mark *mark, const mr_mark_place *place);
 /* Whether the suspect begins there. */
-bool mr_mark_is_at(const mr_mark *mark, const mr_mark *place);
+bool mr_mark_is_at(const mr_mark *mark, const mr_mark_place *place);
 /* The suspect passed, or went to the dlq. */
 void mr_mark_clear(mr_mark *mark);
 /* Without a word about it. */
@@ -402,7 +407,7 @@ typedef struct mr_block { /* Little-endian, zero to its end; engine/state/FORMAT
     uint64_t sequence; /* 1, 2, ...; block (sequence - 1) mod 2 */
     uint8_t payload[MR_BLOCK_PAYLOAD_BYTES];
     uint8_t checksum[16]; /* XXH3-128 of the block, this field zero */
-    uint8_t zero[MR_BLOCK_BYTES - 96];
+    uint8_t more[MR_BLOCK_BYTES - 96];
 } mr_block;
 _Static_assert(sizeof(mr_block) == MR_BLOCK_BYTES, "disk");
 
@@ -424,7 +429,7 @@ typedef struct mr_block_file { /* A small file of two blocks, written in turn; b
  * nothing is open. */
 mr_status mr_block_file_open(mr_block_file *file, const mr_block_kind *kind, const char *directory,
                              const char *name, mr_block *newest, mr_diag *diag);
-/* Writes flags and payload of `block` as the next one; durable when it returns. */
+/* Writes flags, payload and more of `block` as the next one; durable when it returns. */
 mr_status mr_block_file_write(mr_block_file *file, const mr_block_kind *kind, mr_block *block,
                               mr_diag *diag);
 void mr_block_file_close(mr_block_file *file);

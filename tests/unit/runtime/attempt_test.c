@@ -211,6 +211,46 @@ static void test_a_poison_record_beside_a_long_backlog(void **state)
     drop(b);
 }
 
+/* Another partition commits in each life, before the record is read. */
+static void test_a_poison_record_beside_work_that_goes_on(void **state)
+{
+    (void)state;
+    bench *b = make(2, 100, true);
+    feed(b->f, TOPIC_IN, 0, FAKE_RECORDS - 100);
+    b->f->plan.commit.records = 60;
+    set_trap(b, 1, 0);
+    int64_t moved = 0;
+    while (!has_failed(b->f) && !all_committed(b->f)) {
+        step_once(b->f);
+        if (is_caught(b)) {
+            moved += b->starts == 2 && b->f->kafka.logs[TOPIC_IN][0].committed > 0;
+            kill_it(b);
+            assert_true(b->starts < AFTER + HALVINGS + AFTER + 1);
+            start(b);
+        }
+    }
+    assert_int_equal(moved, 1);
+    check_outputs(b);
+    drop(b);
+}
+
+/* A worker that has nothing to do may be killed as often as one likes. */
+static void test_kills_without_input_are_not_counted(void **state)
+{
+    (void)state;
+    bench *b = make(2, FEW_ROWS, true);
+    run(b);
+    for (uint32_t i = 0; i < 3 * AFTER; i++) {
+        drive(b->f, is_running);
+        assert_true(b->stored.is_open);
+        assert_true(b->stored.failures <= 1);
+        assert_int_equal(b->stored.limit, 0);
+        kill_it(b);
+        start(b);
+    }
+    drop(b);
+}
+
 static void test_two_inputs_of_a_task(void **state)
 {
     (void)state;
@@ -671,6 +711,8 @@ int main(void)
         cmocka_unit_test(test_a_poison_record_is_a_dead_letter),
         cmocka_unit_test(test_several_poison_records),
         cmocka_unit_test(test_a_poison_record_beside_a_long_backlog),
+        cmocka_unit_test(test_a_poison_record_beside_work_that_goes_on),
+        cmocka_unit_test(test_kills_without_input_are_not_counted),
         cmocka_unit_test(test_two_inputs_of_a_task),
         cmocka_unit_test(test_small_epochs_stay_within_their_limit),
         cmocka_unit_test(test_a_bounded_run_ends_with_small_epochs),

@@ -13,7 +13,7 @@
 
 enum { HALVINGS = 10 };
 
-static const mr_mark_facts here = {.digest = 7, .epoch_records = 200000, .after = 3};
+static const mr_mark_facts here = {.epoch_records = 200000, .after = 3, .is_same = true};
 
 /* The attempt died at the same offsets as before. */
 static void die(mr_mark *mark, const mr_mark_facts *facts)
@@ -26,7 +26,7 @@ static void die(mr_mark *mark, const mr_mark_facts *facts)
 /* As many records as the limit allows. */
 static void try_it(mr_mark *mark, int64_t offset)
 {
-    const mr_mark place = {.topic = 5, .offset = offset, .end = offset + mark->limit};
+    const mr_mark_place place = {.topic = 5, .offset = offset, .end = offset + mark->limit};
     mr_mark_try(mark, &place);
     assert_true(mark->is_tried && mark->has_suspect);
     assert_int_equal(mark->end, offset + mark->limit);
@@ -34,13 +34,13 @@ static void try_it(mr_mark *mark, int64_t offset)
 
 static mr_mark at_limit_one(void)
 {
-    return (mr_mark){.digest = 7, .limit = 1};
+    return (mr_mark){.limit = 1};
 }
 
 static void test_failures_at_the_same_offsets_are_counted(void **state)
 {
     (void)state;
-    mr_mark mark = {.digest = 0};
+    mr_mark mark = {.limit = 0};
     mr_mark_facts facts = here;
     mr_mark_start(&mark, &facts); /* The very first start. */
     assert_int_equal(mark.failures, 0);
@@ -49,10 +49,10 @@ static void test_failures_at_the_same_offsets_are_counted(void **state)
         assert_int_equal(mark.failures, i);
         assert_int_equal(mark.limit, 0);
     }
-    facts.digest = 8; /* The last attempt committed something first. */
+    facts.is_same = false; /* The last attempt committed something of every input first. */
     die(&mark, &facts);
     assert_int_equal(mark.failures, 1);
-    assert_int_equal(mark.digest, 8);
+    facts.is_same = true;
     die(&mark, &facts);
     die(&mark, &facts);
     assert_int_equal(mark.failures, 3);
@@ -62,23 +62,24 @@ static void test_failures_at_the_same_offsets_are_counted(void **state)
 static void test_an_attempt_that_ended_well_does_not_count(void **state)
 {
     (void)state;
-    mr_mark mark = {.digest = 7, .failures = 2};
+    mr_mark mark = {.failures = 2};
     mr_mark_start(&mark, &here);
     assert_int_equal(mark.failures, 2); /* Nor is it a success: nothing was committed. */
-    mark.digest = 6;
-    mr_mark_start(&mark, &here);
+    mr_mark_facts elsewhere = here;
+    elsewhere.is_same = false;
+    mr_mark_start(&mark, &elsewhere);
     assert_int_equal(mark.failures, 0);
 }
 
 static void test_each_failure_halves(void **state)
 {
     (void)state;
-    mr_mark mark = {.digest = 7, .failures = 2};
+    mr_mark mark = {.failures = 2};
     mr_mark_facts facts = here;
     die(&mark, &facts);
     assert_int_equal(mark.limit, 512);
     for (uint32_t i = 1; i < HALVINGS; i++) {
-        facts.digest++; /* Also where smaller epochs before it were committed. */
+        facts.is_same = i % 2 == 0; /* Also where smaller epochs before it were committed. */
         try_it(&mark, 40);
         die(&mark, &facts);
         assert_int_equal(mark.limit, 512 >> i);
@@ -100,7 +101,7 @@ static void test_the_first_limit_is_half_an_epoch(void **state)
         uint32_t limit;
     } cases[] = {{1, 1}, {2, 1}, {100, 50}, {1024, 512}, {UINT64_MAX, 512}};
     for (uint32_t i = 0; i < MR_LENGTH(cases); i++) {
-        mr_mark mark = {.digest = 7, .failures = 2};
+        mr_mark mark = {.failures = 2};
         mr_mark_facts facts = here;
         facts.epoch_records = cases[i].records;
         die(&mark, &facts);
@@ -167,7 +168,7 @@ static void test_a_record_that_passed_is_free(void **state)
     }
     try_it(&mark, 40);
     facts.is_past = true;
-    facts.digest++;
+    facts.is_same = false;
     die(&mark, &facts);
     assert_false(mark.has_suspect);
     assert_false(mark.is_convicted);
@@ -215,9 +216,9 @@ static void test_a_trial_that_ended_well_does_not_count(void **state)
 static void test_another_place_is_another_suspect(void **state)
 {
     (void)state;
-    static const mr_mark places[] = {{.topic = 6, .partition = 0, .offset = 40, .end = 41},
-                                     {.topic = 5, .partition = 1, .offset = 40, .end = 41},
-                                     {.topic = 5, .partition = 0, .offset = 41, .end = 42}};
+    static const mr_mark_place places[] = {{.topic = 6, .partition = 0, .offset = 40, .end = 41},
+                                           {.topic = 5, .partition = 1, .offset = 40, .end = 41},
+                                           {.topic = 5, .partition = 0, .offset = 41, .end = 42}};
     for (uint32_t i = 0; i < MR_LENGTH(places); i++) {
         mr_mark mark = at_limit_one();
         for (uint32_t n = 0; n < 3; n++) {
