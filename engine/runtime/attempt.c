@@ -41,7 +41,6 @@ mr_status mr_attempt_judge(mr_shard *shard, const mr_offset *offsets)
     }
     attempt->suspect_input = find_suspect(shard);
     const uint32_t limit = mark->limit;
-    const bool was_convicted = mark->is_convicted;
     const mr_mark_facts facts = {.epoch_records = shard->plan->commit.records,
                                  .after = shard->plan->poison.after,
                                  .is_same = take_prints(shard, offsets),
@@ -59,9 +58,6 @@ mr_status mr_attempt_judge(mr_shard *shard, const mr_offset *offsets)
     if (!mark->is_convicted ||
         (shard->plan->poison.has_dlq && mark->in_a_row <= MR_POISON_ROW_MAX)) {
         return MR_OK;
-    }
-    if (!was_convicted) {
-        write_mark(shard);
     }
     return refuse(shard);
 }

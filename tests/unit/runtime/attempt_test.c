@@ -202,13 +202,16 @@ static void test_several_poison_records(void **state)
 static void test_a_poison_record_beside_a_long_backlog(void **state)
 {
     (void)state;
-    bench *b = make(2, 800, true);
-    feed(b->f, TOPIC_IN, 0, FAKE_RECORDS - 800);
-    set_trap(b, 1, 700);
-    run(b);
-    check_outputs(b);
-    assert_true(b->starts <= AFTER + HALVINGS + AFTER + 1);
-    drop(b);
+    for (int64_t offset = 0; offset < 800; offset += 47) {
+        bench *b = make(3, 800, true);
+        feed(b->f, TOPIC_IN, 0, FAKE_RECORDS - 800);
+        feed(b->f, TOPIC_IN, 1, FAKE_RECORDS - 800);
+        set_trap(b, 2, offset);
+        run(b);
+        check_outputs(b);
+        assert_true(b->starts <= AFTER + HALVINGS + AFTER + 1);
+        drop(b);
+    }
 }
 
 /* Another partition commits in each life, before the record is read. */
