@@ -63,9 +63,10 @@ class Poisoned(scenario.Scenario):
 
 
 def starts_max(after, records=1):
-    """As usual, then halved, then alone. A record beyond the small epochs is met as usual once more,
-    and an epoch of a limit has at most the records of a fetch."""
-    return records * (3 * after + math.ceil(math.log2(FETCH_RECORDS))) + 1
+    """Every start but the last one dies: it committed an epoch as usual first; or it failed at the
+    same offsets; or it halved what it tried, at most a fetch; or it tried the record alone."""
+    halvings = math.ceil(math.log2(FETCH_RECORDS))
+    return RECORDS // scenario.EPOCH_RECORDS + records * (2 * after + halvings) + 1
 
 
 def middle(run, partition, share=0.5):
