@@ -16,6 +16,7 @@ RECORDS = 8000
 AFTER = 3
 FETCH_RECORDS = 1024
 EXIT_FAILED = 1
+OLD_MS = 1000000000000
 
 
 class Poisoned(scenario.Scenario):
@@ -40,14 +41,14 @@ class Poisoned(scenario.Scenario):
     def start(self, *flags, **more):
         return self.worker(*flags, env={"MR_CRASH_AT_RECORD": ",".join(self.places())}, **more)
 
-    def run_on(self, starts_max):
-        """Starts a worker whenever one dies, until all is committed or one ends by itself. Returns
-        the last worker and how many starts it took."""
+    def run_on(self, starts_max, end=None):
+        """Starts a worker whenever one dies, or ends with the error `end`, until all is committed
+        or one ends otherwise. Returns the last worker and how many starts it took."""
         for starts in range(1, starts_max + 1):
             worker = self.start()
             self.t.wait_until(lambda: not worker.running() or self.watch.done(),
                               "the worker has committed all, or is dead")
-            if worker.running() or worker.wait() != -9:
+            if worker.running() or worker.wait() != -9 and not (end and end in worker.stderr()):
                 return worker, starts
         raise AssertionError(f"not there after {starts_max} starts:\n{worker.stderr()[-3000:]}")
 
@@ -120,6 +121,23 @@ def test_poison_in_two_shards(t):
     print(f"     {starts} starts", flush=True)
     run.finish(worker)
     assert run.letters() == [(*place, "POISON", 2) for place in sorted(run.poison)], run.letters()
+
+
+def test_a_record_whose_output_is_refused(t):
+    """No crash: the broker refuses what becomes of one record, for its old timestamp."""
+    run = Poisoned(t, {"dlq": "dead"}, after=2)
+    t.kafka.alter(run.sink, message_timestamp_before_max_ms=3600000)
+    run.feed(RECORDS // 2)
+    t.kafka.produce(run.source, [(OLD_MS, "old", '{"user_id":"old","amount":1.5}')], "--time")
+    place, = [(record.partition, record.offset) for record in t.kafka.read(run.source)
+              if record.time_ms == OLD_MS]
+    run.feed(RECORDS // 2)
+    worker, starts = run.run_on(starts_max(2), "E_OUTPUT_REJECTED")
+    print(f"     {starts} starts", flush=True)
+    run.poison = [place]
+    run.finish(worker)
+    assert run.letters() == [(*place, "POISON", 2)], run.letters()
+    assert starts > 2 * 2
 
 
 def test_kills_accuse_nobody(t):
