@@ -3,8 +3,8 @@
  *
  * One file owns one part: task.c the handles operators see, dispatch.c the walk of a batch through
  * the plan, output.c the arenas and chunks, epoch.c what is open and how it closes, pace.c how much
- * output it may hold, commit.c the one undecided epoch, recovery.c the one way back. shard.c steps
- * them in order.
+ * output it may hold, commit.c the one undecided epoch, recovery.c the one way back, attempt.c what
+ * outlives the process of attempts that failed. shard.c steps them in order.
  */
 #ifndef MR_RUNTIME_RUNTIME_PRIVATE_H
 #define MR_RUNTIME_RUNTIME_PRIVATE_H

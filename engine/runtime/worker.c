@@ -2,9 +2,9 @@
  * worker.c - one process: shards on pinned threads, and the control thread that watches them.
  *
  * The control thread (the caller) tests the outside world, divides partitions and memory, starts
- * one thread a shard, and then only looks at counters and signals. It is the one file of the
- * runtime that may start threads, sleep and touch files. One shard's failure stops the worker
- * after the others have drained. Threads: as named at each function.
+ * one thread a shard, and then only looks at counters and signals. It and block_file.c are the
+ * files of the runtime that may start threads, sleep and touch files. One shard's failure stops the
+ * worker after the others have drained. Threads: as named at each function.
  */
 #define _GNU_SOURCE /* CPU sets, thread names, ppoll */
 #include "engine/runtime/runtime_private.h"
