@@ -95,6 +95,7 @@ static mr_status run_plan(const mr_engine_options *options, mr_log *log, mr_diag
                                 .answers = {.adopt_offsets = options->adopt_offsets,
                                             .accept_regression = options->accept_regression,
                                             .reset_offsets = options->reset_offsets},
+                                .retry_poison = options->retry_poison,
                                 .progress = options->progress,
                                 .row_json = mr_row_json,
                                 .log = log,

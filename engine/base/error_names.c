@@ -103,6 +103,18 @@ static const mr_error_name names[] = {
      "E_OUTPUT_TOO_LARGE: orders-3@1207: the output of a single record does not fit ...",
      "Raise `memory.kafka`, or the topic's `max.message.bytes`; or keep such records out by\n"
      "`max_record` of the source.\n"},
+    {"E_POISON", "the worker fails with one certain record",
+     "The worker died, or ended for a reason that may lie in the data, `errors.poison.after` "
+     "times\n"
+     "at the same offsets. It then tried fewer and fewer records, and in the end this record "
+     "alone,\n"
+     "as many times. Nothing of it is committed. Each further start stops here at once.\n",
+     "E_POISON: orders-3@1207: failed 3 times with this record alone (the worker died); ...",
+     "Look at the record and at what the worker said or left when it ended. Mend the cause and\n"
+     "start with `run --retry-poison`, which forgets what was counted; or let such records go to "
+     "a\n"
+     "dlq: `errors: { poison: { dlq: NAME } }`. If many records in a row failed although a dlq is\n"
+     "named, no more are sent there: the cause is hardly in the records.\n"},
     {"E_RECORD_DISAGREE", "the inputs of one task name different epochs",
      "All inputs of a task are committed in one transaction, so their records agree. Here they do\n"
      "not: some offsets were changed from outside.\n",

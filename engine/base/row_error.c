@@ -36,6 +36,7 @@ static const reason reasons[MR_ROW_ERROR_COUNT] = {
     [MR_ROW_STATE_KEY] = {"STATE_KEY", "the key is longer than 4 KiB"},
     [MR_ROW_OUTPUT_TOO_LARGE] = {"OUTPUT_TOO_LARGE", "the record is too large for the topic"},
     [MR_ROW_OUTPUT_KEY_NULL] = {"OUTPUT_KEY_NULL", "an upsert sink met a key without bytes"},
+    [MR_ROW_POISON] = {"POISON", "the worker failed with this record alone, again and again"},
 };
 
 const char *mr_row_error_name(mr_row_error error)

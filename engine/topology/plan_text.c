@@ -304,6 +304,15 @@ static void settings_lines(writer *w, const mr_plan *plan)
         (unsigned long long)plan->commit.records);
     end_line(w);
     security_line(w, plan);
+    label(w, "poison");
+    put(w, "after %u failures at the same offsets the record is found and ", plan->poison.after);
+    if (plan->poison.has_dlq) {
+        put(w, "goes to dlq %s, topic %s", plan->dlqs[plan->poison.dlq].name,
+            plan->topics[plan->dlqs[plan->poison.dlq].topic].name);
+    } else {
+        put(w, "stops the worker");
+    }
+    end_line(w);
     label(w, "state");
     put(w, "%s",
         plan->is_stateful ? "on this machine's disk; a lost disk is lost state"

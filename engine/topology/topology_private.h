@@ -128,6 +128,7 @@ typedef struct mr_load {
     uint32_t hidden_count;
     const mr_yaml *kafka; /* The map `kafka:`, NULL = absent. */
     const mr_yaml *errors_default;
+    const mr_yaml *poison_dlq; /* The value of errors.poison.dlq; NULL = absent. */
     bool delivery_given;
     mr_plan *plan; /* Being built. */
     mr_plan_node *nodes;

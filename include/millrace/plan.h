@@ -129,6 +129,11 @@ typedef struct mr_plan {
     bool has_kafka;       /* False: no commit point; the run starts empty, at the beginning. */
     bool is_stateful, is_bounded;
     mr_delivery delivery;
+    struct {            /* errors.poison */
+        uint32_t after; /* Failures at the same offsets; 0 = not counted. */
+        uint32_t dlq;   /* has_dlq: index in dlqs; else the worker stops. */
+        bool has_dlq;
+    } poison;
     const char *brokers; /* Comma-separated; NULL without kafka. */
     const char *client_id;
     const mr_plan_property *properties;

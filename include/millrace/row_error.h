@@ -42,6 +42,8 @@ enum {
     MR_ROW_STATE_KEY,        /* The key is longer than 4 KiB. */
     MR_ROW_OUTPUT_TOO_LARGE, /* The record is too large for the topic. */
     MR_ROW_OUTPUT_KEY_NULL,  /* An upsert sink met a key without bytes. */
+    /* Anything. */
+    MR_ROW_POISON, /* The worker failed with this record alone, again and again. */
     MR_ROW_ERROR_COUNT
 };
 
