@@ -199,7 +199,7 @@ typedef struct mr_undo_block {
 typedef struct mr_dirty { /* What one epoch touched in one table. */
     mr_undo *first, *last;
     uint64_t count;
-    uint32_t deletes; /* Calls; 0 = nothing to sweep. */
+    uint32_t loosened; /* Touches that leave room to give back; 0 = nothing to sweep. */
     uint32_t reserved;
 } mr_dirty;
 
@@ -442,6 +442,10 @@ typedef struct mr_image { /* A record as a delta tells it. */
     uint64_t hash;
     bool is_tombstone;
 } mr_image;
+/* More than half of the record's room is not needed. */
+bool mr_table_is_loose(const mr_table *table, const mr_row *row);
+/* Moves a loose record into less room, if there is any; no undo may refer to it. */
+void mr_table_shrink(mr_table *table, mr_row *row);
 /* For replay: puts a record as it was, clean. False = no memory. */
 bool mr_table_load(mr_table *table, const mr_image *image);
 uint64_t mr_table_pages(const mr_table *table);
