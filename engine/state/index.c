@@ -29,7 +29,8 @@ enum {
     LOAD_PERCENT = 85,
     LOAD_PERCENT_MIN = 12, /* Below: half the buckets will do for long. */
     GROW_TRIES_MAX = 8,
-    SMALL_ROW_BYTES = 48 /* Of which a prefetch covers all. */
+    SMALL_ROW_BYTES = 48, /* Of which a prefetch covers all. */
+    ENTRIES_AHEAD = 24    /* Of a walk; half of them or more are records. */
 };
 
 static mr_subtable *subtable_of(const mr_index *index, uint64_t hash);
@@ -169,6 +170,12 @@ mr_row *mr_index_next(const mr_index *index, mr_cursor *cursor)
         const uint32_t count = (uint32_t)MR_BUCKET_ENTRIES << in->bits;
         while (cursor->entry < count) {
             const uint64_t entry = in->buckets[cursor->entry++];
+            if (cursor->entry + ENTRIES_AHEAD < count) { /* Records stand anywhere. */
+                const uint64_t ahead = in->buckets[cursor->entry + ENTRIES_AHEAD] & ADDRESS_MASK;
+                const uint8_t *row = (const uint8_t *)mr_row_at(index->pages, ahead);
+                __builtin_prefetch(row);
+                __builtin_prefetch(row + SMALL_ROW_BYTES - 1);
+            }
             if (entry != 0) {
                 return mr_row_at(index->pages, entry & ADDRESS_MASK);
             }
