@@ -3,33 +3,46 @@
  *
  * memory.kafka (a quarter, at least 256 MiB) is shared by the shards: 40 % of a shard's part are
  * its two output arenas, the rest bounds the client's queues. Batches, tasks and operators have a
- * ceiling each; the store gets what is left. If the parts do not fit, start is refused with the
- * table and the smallest total that works. Thread: control.
+ * ceiling each; the store gets what is left, for records and for every buffer it has. If the parts
+ * do not fit, start is refused with the table and the smallest total that works. Thread: control.
  */
 #include "engine/runtime/runtime_private.h"
 #include <stdio.h>
 
 #define MIB (UINT64_C(1) << 20)
+#define STORE_STEP (2 * MIB) /* Huge pages. */
 
 enum {
     KAFKA_MIB_MIN = 256,
     PROCESS_MIB = 32,     /* Code, stacks, the plan, librdkafka's own objects. */
     ARENA_PERCENT = 20,   /* Of a shard's part of memory.kafka, each of two. */
-    STORE_EPOCHS_MIN = 4, /* The store holds at least this many times the largest epoch. */
+    STORE_EPOCHS_MIN = 3, /* Records: at least this many times the largest epoch. */
     LANE_KIB = 160        /* Frames, handles and operator scratch of one task, beside batches. */
 };
 
 static uint64_t resolve(const mr_plan_size *size, uint64_t whole);
 static uint64_t batches_bytes(const mr_plan *plan, uint32_t lanes);
-static uint64_t store_bytes_min(const mr_plan *plan);
-static mr_status refuse(const mr_budget *budget, uint64_t store_min, uint32_t shard_count,
-                        mr_diag *diag);
+static uint64_t store_overhead(const mr_plan *plan, uint32_t lanes);
+static uint64_t store_bytes_min(const mr_plan *plan, uint64_t overhead);
+static mr_status refuse(const mr_budget *budget, uint64_t store_min, uint64_t store_overhead,
+                        uint32_t shard_count, mr_diag *diag);
+
+uint32_t mr_budget_inputs(const mr_plan *plan)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < plan->node_count; i++) {
+        count += plan->nodes[i].kind == MR_NODE_SOURCE;
+    }
+    return count;
+}
 
 mr_status mr_budget_compute(const mr_plan *plan, uint64_t machine_bytes, uint32_t shard_count,
                             uint32_t lanes_per_shard, mr_budget *budget, mr_diag *diag)
 {
     MR_ASSERT(shard_count > 0 && lanes_per_shard > 0);
-    const uint64_t store_min = store_bytes_min(plan);
+    const uint64_t overhead = store_overhead(plan, lanes_per_shard);
+    const uint64_t store_min = store_bytes_min(plan, overhead);
 
     budget->total = resolve(&plan->memory.total, machine_bytes);
     budget->fixed = PROCESS_MIB * MIB;
@@ -48,9 +61,9 @@ mr_status mr_budget_compute(const mr_plan *plan, uint64_t machine_bytes, uint32_
     budget->shard_batches = batches_bytes(plan, lanes_per_shard);
     const uint64_t others = budget->fixed + budget->kafka + budget->shard_batches * shard_count;
     if (others + store_min * shard_count > budget->total) {
-        return refuse(budget, store_min, shard_count, diag);
+        return refuse(budget, store_min, overhead, shard_count, diag);
     }
-    budget->shard_store = (budget->total - others) / shard_count / (2 * MIB) * (2 * MIB);
+    budget->shard_store = (budget->total - others) / shard_count / STORE_STEP * STORE_STEP;
     if (!plan->is_stateful && budget->shard_store > store_min) {
         budget->shard_store = store_min; /* Nothing would ever use the rest. */
     }
@@ -83,16 +96,30 @@ static uint64_t batches_bytes(const mr_plan *plan, uint32_t lanes)
     return bytes;
 }
 
-static uint64_t store_bytes_min(const mr_plan *plan)
+/* What a shard's store takes beside its records. */
+static uint64_t store_overhead(const mr_plan *plan, uint32_t lanes)
+{
+    const mr_state_options options = {.directory = plan->has_kafka ? "" : NULL,
+                                      .task_count = lanes,
+                                      .table_count_max = lanes * plan->table_count,
+                                      .inputs_max = mr_budget_inputs(plan),
+                                      .wal_bytes_max = plan->state.wal_max_bytes,
+                                      .epoch_bytes_max = 4 * plan->commit.dirty_state_bytes};
+
+    return plan->is_stateful ? mr_state_overhead_bytes(&options) : 0;
+}
+
+static uint64_t store_bytes_min(const mr_plan *plan, uint64_t overhead)
 {
     if (!plan->is_stateful) {
         return 4 * MIB;
     }
-    return STORE_EPOCHS_MIN * 4 * plan->commit.dirty_state_bytes;
+    const uint64_t bytes = overhead + STORE_EPOCHS_MIN * 4 * plan->commit.dirty_state_bytes;
+    return (bytes + STORE_STEP - 1) / STORE_STEP * STORE_STEP;
 }
 
-static mr_status refuse(const mr_budget *budget, uint64_t store_min, uint32_t shard_count,
-                        mr_diag *diag)
+static mr_status refuse(const mr_budget *budget, uint64_t store_min, uint64_t store_overhead,
+                        uint32_t shard_count, mr_diag *diag)
 {
     const uint64_t smallest =
         budget->fixed + budget->kafka + (budget->shard_batches + store_min) * shard_count;
@@ -102,11 +129,14 @@ static mr_status refuse(const mr_budget *budget, uint64_t store_min, uint32_t sh
         "  process                %6llu MiB\n"
         "  memory.kafka           %6llu MiB  (output arenas 2 x %llu MiB a shard)\n"
         "  batches and operators  %6llu MiB a shard\n"
-        "  store, at least        %6llu MiB a shard\n"
+        "  store, at least        %6llu MiB a shard  (%llu MiB of it buffers: an epoch's delta, a "
+        "base)\n"
         "set memory.total to at least %lluMiB, or use fewer --shards",
         (unsigned long long)(budget->total / MIB), shard_count, shard_count == 1 ? "" : "s",
         (unsigned long long)(budget->fixed / MIB), (unsigned long long)(budget->kafka / MIB),
         (unsigned long long)(budget->shard_arena / MIB),
         (unsigned long long)(budget->shard_batches / MIB + 1),
-        (unsigned long long)(store_min / MIB), (unsigned long long)(smallest / MIB + 1));
+        (unsigned long long)(store_min / MIB),
+        (unsigned long long)((store_overhead + MIB - 1) / MIB),
+        (unsigned long long)(smallest / MIB + 1));
 }

@@ -212,6 +212,9 @@ static mr_status state_open(mr_shard *shard)
                                 .task_count = shard->options.partition_count,
                                 .shard = shard->options.index,
                                 .memory_bytes = shard->options.store_bytes,
+                                .table_count_max =
+                                    shard->plan->table_count * shard->options.partition_count,
+                                .inputs_max = mr_budget_inputs(shard->plan),
                                 .wal_bytes_max = shard->plan->state.wal_max_bytes,
                                 .checkpoint_us = shard->plan->state.checkpoint_us,
                                 .epoch_bytes_max = epoch_bytes,

@@ -21,8 +21,8 @@ enum {
     WAL_SHARE = 3,                 /* A base is due when the log behind it is a third of wal_max, */
     TIMED_SHARE = 16,              /* or, by time, a sixteenth of the state. */
     EMPTY_EPOCHS = MR_HORIZON + 4, /* Set aside, to bring a candidate to the horizon. */
-    MANIFEST_OFFSETS = 2 * MR_OFFSETS_MAX,
     GROW_BYTES_MAX = 64 << 20,
+    GROW_TRIES = 3,      /* In the reserve; then epochs are refused. */
     GROW_SLACK = 8,      /* An eighth more than now: the state grows meanwhile. */
     INDEX_MANIFEST = 64, /* Tags: below are buffers. */
     INDEX_SYNC,
@@ -59,26 +59,19 @@ mr_status mr_base_prepare(mr_state *state, mr_diag *diag)
 {
     mr_base *base = &state->base;
     const mr_memory *memory = &state->options.memory;
-    uint32_t offset_count = 0;
 
     if (base->memory != NULL || !mr_state_is_durable(state) || state->is_read_only) {
         return MR_OK;
     }
-    base->chunk_bytes = state->volume.super.part_bytes < MR_BASE_CHUNK_BYTES_MAX
-                            ? state->volume.super.part_bytes
-                            : MR_BASE_CHUNK_BYTES_MAX;
+    base->chunk_bytes = mr_base_chunk_bytes(state->volume.super.part_bytes);
     const uint64_t buffers = MR_BASE_BUFFERS * (uint64_t)base->chunk_bytes;
     base->manifest_room =
-        manifest_bytes_of(state, state->memory_bytes / base->chunk_bytes + 2, &offset_count) +
-        state->options.task_count * sizeof(mr_base_task) +
-        MANIFEST_OFFSETS * sizeof(mr_delta_offset);
-    base->manifest_room = round_block(base->manifest_room);
+        mr_base_manifest_bytes(state->options.task_count + state->log.history_count,
+                               state->table_count, state->memory_bytes / base->chunk_bytes + 2);
     base->memory_bytes = buffers + base->manifest_room + MR_BLOCK_BYTES;
     base->memory = memory->type->acquire(memory->self, base->memory_bytes, "base buffers");
     if (base->memory == NULL) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0,
-                           "E_MEMORY_BUDGET: no memory to write a base (%llu KiB)",
-                           (unsigned long long)(base->memory_bytes >> 10));
+        return mr_state_no_memory(state->options.shard, "the buffers of a base", diag);
     }
     base->buffers =
         base->memory + (MR_BLOCK_BYTES - (uintptr_t)base->memory % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
@@ -103,7 +96,10 @@ uint32_t mr_base_demand(const mr_state *state)
     case MR_BASE_READY:
         return in_reserve(state) ? MR_DEMAND_CLOSE_EPOCH | MR_DEMAND_PAUSE_INPUT | MR_DEMAND_COMMIT
                                  : 0;
-    case MR_BASE_NONE:
+    case MR_BASE_NONE: /* The file is asked again; input waits for the answers. */
+        return state->base.no_room != 0 && in_reserve(state) && !mr_base_is_hopeless(state)
+                   ? MR_DEMAND_PAUSE_INPUT
+                   : 0;
     case MR_BASE_FAILED:
         break;
     }
@@ -167,6 +163,7 @@ void mr_base_complete(mr_state *state, uint32_t index, int32_t error)
         base->busy[index] = false;
     }
     if (error != 0) {
+        base->is_complete |= mr_base_is_installing(state);
         state->volume.is_doubtful |= mr_base_is_installing(state);
         base->error = base->error != 0 ? base->error : error;
         base->phase = MR_BASE_FAILED;
@@ -182,10 +179,18 @@ void mr_base_grown(mr_state *state, int32_t error)
     base->in_flight--;
     if (error == 0) {
         state->volume.data_bytes = base->sent_bytes;
-    } else { /* Not fatal: the log goes on as long as it has room. */
+    } else { /* Not fatal: the log goes on, and a part further on the file is asked again. */
         base->no_room = error;
+        base->refusals++;
+        base->retry_position = state->log.end.position + state->volume.super.part_bytes;
         base->phase = base->phase == MR_BASE_GROWING ? MR_BASE_NONE : base->phase;
     }
+}
+
+bool mr_base_is_hopeless(const mr_state *state)
+{
+    return state->base.phase == MR_BASE_NONE && state->base.refusals >= GROW_TRIES &&
+           in_reserve(state);
 }
 
 bool mr_base_is_busy(const mr_state *state)
@@ -203,17 +208,22 @@ void mr_base_cancel(mr_state *state)
     mr_base *base = &state->base;
 
     MR_ASSERT(!mr_base_is_busy(state));
+    if (base->phase == MR_BASE_FAILED && base->is_complete) {
+        base->phase = MR_BASE_READY; /* Only its superblock failed, which is read again. */
+    }
     if (base->phase != MR_BASE_READY) {
         forget(state);
     }
     base->error = base->no_room = 0;
+    base->refusals = 0;
 }
 
 void mr_base_rolled(mr_state *state, uint64_t epoch)
 {
     mr_base *base = &state->base;
 
-    if (base->phase == MR_BASE_READY && base->epoch > epoch) {
+    if (base->phase == MR_BASE_READY &&
+        (base->epoch > epoch || base->epoch <= state->volume.super.base_to)) {
         forget(state);
     }
     while (base->ack_count > 0 && base->acks[base->ack_count - 1] > epoch) {
@@ -257,7 +267,7 @@ static uint64_t empty_epoch_bytes(const mr_state *state)
 static bool in_reserve(const mr_state *state)
 {
     const mr_volume *volume = &state->volume;
-    const uint64_t all = (uint64_t)volume->part_count_max * volume->super.part_bytes;
+    const uint64_t all = mr_parts_all(volume);
     const uint64_t empty = empty_epoch_bytes(state);
     const uint64_t wanted = state->options.epoch_bytes_max + EMPTY_EPOCHS * empty +
                             2 * (uint64_t)volume->super.part_bytes;
@@ -275,7 +285,9 @@ static bool is_due(mr_state *state, int64_t now_us)
     const uint64_t limit = most < all / WAL_SHARE ? most : all / WAL_SHARE;
     const uint64_t since = mr_base_delta_since(state);
 
-    if (state->base.no_room != 0 || state->log.end.epoch <= volume->super.base_to) {
+    if (state->log.end.epoch <= volume->super.base_to ||
+        (state->base.no_room != 0 && state->log.end.position < state->base.retry_position &&
+         !(in_reserve(state) && state->base.refusals < GROW_TRIES))) {
         return false;
     }
     if (since >= limit) {
@@ -346,6 +358,8 @@ static void grow(mr_state *state)
         return;
     }
     if (place(state, now + round_block(now / GROW_SLACK))) {
+        base->no_room = 0;
+        base->refusals = 0;
         base->phase = MR_BASE_WAITING;
         return;
     }
@@ -378,6 +392,8 @@ static void begin(mr_state *state)
     const uint64_t chunks = base->range_bytes / base->chunk_bytes + 1;
     if (manifest_bytes_of(state, chunks, &offset_count) > base->manifest_room) {
         base->no_room = ENOMEM;
+        base->retry_position = UINT64_MAX; /* The next roll makes more room. */
+        base->refusals = GROW_TRIES;
         forget(state);
         return;
     }
@@ -669,6 +685,7 @@ static void installed(mr_state *state)
     volume->base_bytes = base->range_bytes;
     volume->base_stream_bytes = base->stream_bytes;
     mr_parts_free_below(volume, volume->super.wal_position / volume->super.part_bytes);
+    volume->part_error = 0; /* What is free now may be enough; if not, it is asked again. */
     base->installed_count++;
     forget(state);
 }
@@ -678,6 +695,7 @@ static void forget(mr_state *state)
     mr_base *base = &state->base;
 
     base->phase = MR_BASE_NONE;
+    base->is_complete = false;
     base->row = NULL;
     base->due_us = 0;
     memset(base->busy, 0, sizeof(base->busy));

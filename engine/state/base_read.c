@@ -7,7 +7,7 @@
  */
 #include "engine/state/state_private.h"
 
-enum { WINDOW_CHUNKS = 16 };
+enum { CHUNKS_AHEAD_MIN = 2, CHUNKS_AHEAD_MAX = 16 };
 
 typedef struct base_view { /* A verified manifest in memory. */
     uint8_t *memory;
@@ -22,7 +22,7 @@ typedef struct base_view { /* A verified manifest in memory. */
 typedef struct stream { /* The records' bytes, chunk by chunk. */
     mr_state *state;
     const base_view *view;
-    uint8_t *memory, *window;
+    uint8_t *memory, *window; /* memory NULL: the delta's buffer is used. */
     uint64_t room, filled, used;
     uint32_t chunk; /* The next one. */
     uint32_t reserved;
@@ -33,6 +33,7 @@ static bool check_manifest(const mr_state *state, base_view *view);
 static void release(const mr_state *state, base_view *view);
 static uint64_t lineage_of(const base_view *view, uint32_t task);
 static mr_status need(stream *in, uint64_t bytes, mr_diag *diag);
+static mr_status move_rest(stream *in, uint64_t bytes, mr_diag *diag);
 static mr_status walk_table(stream *in, const mr_base_table *table, mr_base_visit visit,
                             void *context, mr_diag *diag);
 static mr_status damaged(const mr_state *state, uint64_t offset, const char *what, mr_diag *diag);
@@ -79,7 +80,7 @@ mr_status mr_base_read(mr_state *state, mr_diag *diag)
     log->end.epoch = log->end.epoch_max = volume->super.base_to;
     log->end.acked = volume->super.acked;
     release(state, &view);
-    return ok ? MR_OK : mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the history of the log");
+    return ok ? MR_OK : mr_state_no_memory(state->options.shard, "the history of the log", diag);
 }
 
 mr_status mr_base_walk(mr_state *state, mr_base_visit visit, void *context, mr_diag *diag)
@@ -118,8 +119,7 @@ static mr_status read_manifest(mr_state *state, base_view *view, mr_diag *diag)
     }
     view->memory = memory->type->acquire(memory->self, view->memory_bytes, "manifest");
     if (view->memory == NULL) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory to read the base of shard %u",
-                           state->options.shard);
+        return mr_state_no_memory(state->options.shard, "the manifest of the base", diag);
     }
     uint8_t *manifest =
         view->memory + (MR_BLOCK_BYTES - (uintptr_t)view->memory % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
@@ -257,37 +257,16 @@ static uint64_t lineage_of(const base_view *view, uint32_t task)
 static mr_status need(stream *in, uint64_t bytes, mr_diag *diag)
 {
     mr_state *state = in->state;
-    const mr_memory *memory = &state->options.memory;
     const mr_base_header *header = in->view->header;
     const uint64_t chunk_bytes = header->chunk_bytes;
 
     if (in->filled - in->used >= bytes) {
         return MR_OK;
     }
-    const uint64_t rest = in->filled - in->used;
-    const uint64_t wanted =
-        (bytes + chunk_bytes - 1) / chunk_bytes * chunk_bytes + WINDOW_CHUNKS * chunk_bytes;
-    if (in->room < wanted) {
-        uint8_t *grown = memory->type->acquire(memory->self, wanted + MR_BLOCK_BYTES, "window");
-        if (grown == NULL) {
-            return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory to read the base of shard %u",
-                               state->options.shard);
-        }
-        uint8_t *window =
-            grown + (MR_BLOCK_BYTES - (uintptr_t)grown % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
-        if (in->memory != NULL) {
-            memcpy(window + MR_BLOCK_BYTES - rest % MR_BLOCK_BYTES, in->window + in->used, rest);
-            memory->type->release(memory->self, in->memory, in->room + MR_BLOCK_BYTES);
-        }
-        in->memory = grown;
-        in->window = window;
-        in->room = wanted;
-    } else {
-        memmove(in->window + MR_BLOCK_BYTES - rest % MR_BLOCK_BYTES, in->window + in->used, rest);
+    const mr_status status = move_rest(in, bytes, diag);
+    if (status != MR_OK) {
+        return status;
     }
-    /* The rest ends at a block's end, so that what is read behind it is aligned. */
-    in->used = MR_BLOCK_BYTES - rest % MR_BLOCK_BYTES;
-    in->filled = in->used + rest;
     while (in->filled - in->used < bytes ||
            (in->chunk < header->chunk_count && in->room - in->filled >= chunk_bytes)) {
         if (in->chunk >= header->chunk_count) {
@@ -317,6 +296,50 @@ static mr_status need(stream *in, uint64_t bytes, mr_diag *diag)
         in->filled += exact;
         in->chunk++;
     }
+    return MR_OK;
+}
+
+/* The rest to the front of a window with room for `bytes`, and as much ahead as pays. */
+static mr_status move_rest(stream *in, uint64_t bytes, mr_diag *diag)
+{
+    const mr_state *state = in->state;
+    const mr_memory *memory = &state->options.memory;
+    const uint64_t chunk_bytes = in->view->header->chunk_bytes;
+    const uint64_t rest = in->filled - in->used;
+    const uint64_t needed = (bytes + chunk_bytes - 1) / chunk_bytes;
+    const uint64_t most = mr_state_window_bytes(state) / chunk_bytes;
+    uint64_t ahead = most > needed + CHUNKS_AHEAD_MIN ? most - needed : CHUNKS_AHEAD_MIN;
+    ahead = ahead < CHUNKS_AHEAD_MAX ? ahead : CHUNKS_AHEAD_MAX;
+    const uint64_t wanted = (needed + ahead) * chunk_bytes;
+    uint8_t *window = in->window;
+    uint8_t *grown = NULL;
+
+    if (in->room < wanted && in->memory == NULL && state->buffer != NULL &&
+        wanted + MR_BLOCK_BYTES <= state->buffer_bytes) {
+        window = state->buffer;
+        in->room = wanted;
+    } else if (in->room < wanted) {
+        grown = memory->type->acquire(memory->self, wanted + MR_BLOCK_BYTES, "base window");
+        if (grown == NULL) {
+            return mr_state_no_memory(state->options.shard, "a window of the base", diag);
+        }
+        window = grown + (MR_BLOCK_BYTES - (uintptr_t)grown % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
+    }
+    /* It ends at a block's end, so that what is read behind it is aligned. */
+    const uint64_t front = MR_BLOCK_BYTES - rest % MR_BLOCK_BYTES;
+    if (rest > 0) {
+        memmove(window + front, in->window + in->used, rest);
+    }
+    if (grown != NULL) {
+        if (in->memory != NULL) {
+            memory->type->release(memory->self, in->memory, in->room + MR_BLOCK_BYTES);
+        }
+        in->memory = grown;
+        in->room = wanted;
+    }
+    in->window = window;
+    in->used = front;
+    in->filled = front + rest;
     return MR_OK;
 }
 

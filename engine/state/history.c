@@ -23,9 +23,10 @@ mr_status mr_log_read(mr_state *state, mr_diag *diag)
 {
     mr_log *log = &state->log;
 
+    state->is_scanned = false; /* If this fails, what stands here is no word of the disk. */
     mr_log_release(log);
     if (!mr_log_open(log, state->options.memory)) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the history of the log");
+        return mr_state_no_memory(state->options.shard, "the history of the log", diag);
     }
     mr_log_end end;
     mr_status status = mr_base_read(state, diag);
@@ -131,6 +132,21 @@ bool mr_log_add(mr_log *log, const mr_delta_header *header, const mr_delta_task 
     return true;
 }
 
+bool mr_log_reserve(mr_log *log, const uint32_t *tasks, uint32_t task_count, uint32_t offset_count)
+{
+    /* Only the first epoch behind a roll can make others dead. */
+    mr_dead *dead = more(log, log->dead, log->dead_count, &log->dead_room, sizeof(*dead));
+    bool ok = dead != NULL;
+
+    log->dead = ok ? dead : log->dead;
+    for (uint32_t i = 0; ok && i < task_count; i++) {
+        mr_history *history = find_or_add(log, tasks[i]);
+        ok = history != NULL &&
+             (offset_count <= history->offset_room || more_offsets(log, history, offset_count));
+    }
+    return ok;
+}
+
 void mr_log_cut(mr_log *log, uint64_t epoch)
 {
     for (uint32_t i = 0; i < log->history_count; i++) {
@@ -204,7 +220,7 @@ static mr_status visit(mr_state *state, void *context, const mr_delta_view *delt
     (void)context;
     if (!mr_log_add(&state->log, delta->header, delta->tasks, delta->offsets) ||
         !mr_delta_sections(delta, add_table, &state->log)) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the history of the log");
+        return mr_state_no_memory(state->options.shard, "the history of the log", diag);
     }
     return MR_OK;
 }

@@ -10,7 +10,8 @@
  * A sub-table doubles to 1,024 buckets and then splits by extendible hashing (bits 63..42 choose
  * the sub-table, bits from 32 on the bucket), because rehashing a large table at once would stall
  * for seconds; no operation touches more than one sub-table and the directory. A split reads record
- * headers, never keys.
+ * headers, never keys. A sub-table that is nearly empty halves its buckets; it is never merged, so
+ * what stays of keys long gone is a page for each sub-table there ever was.
  */
 #include "engine/state/state_private.h"
 
@@ -26,8 +27,10 @@ enum {
     BUCKET_BITS_MAX = 10,
     DIRECTORY_BITS_MAX = 22,
     LOAD_PERCENT = 85,
+    LOAD_PERCENT_MIN = 12, /* Below: half the buckets will do for long. */
     GROW_TRIES_MAX = 8,
-    SMALL_ROW_BYTES = 48 /* Of which a prefetch covers all. */
+    SMALL_ROW_BYTES = 48, /* Of which a prefetch covers all. */
+    ENTRIES_AHEAD = 24    /* Of a walk; half of them or more are records. */
 };
 
 static mr_subtable *subtable_of(const mr_index *index, uint64_t hash);
@@ -37,6 +40,8 @@ static uint64_t *entry_of(const mr_index *index, mr_subtable *in, uint64_t hash,
                           uint32_t *bucket);
 static void pull_back(mr_subtable *in, uint32_t bucket, uint32_t entry);
 static bool grow(mr_index *index, uint32_t number);
+static void tighten(mr_index *index, mr_subtable *in);
+static bool refill_with(mr_index *index, mr_subtable *in, uint8_t bits);
 static bool refill(const mr_index *index, const mr_subtable *from, mr_subtable *to, uint32_t bit,
                    uint32_t value);
 static bool split(mr_index *index, uint32_t number);
@@ -146,6 +151,7 @@ void mr_index_remove(mr_index *index, uint64_t hash, const mr_row *row)
     MR_ASSERT(in->count > 0);
     in->count--;
     pull_back(in, bucket, (uint32_t)(entry - &in->buckets[(size_t)bucket * MR_BUCKET_ENTRIES]));
+    tighten(index, in);
 }
 
 void mr_index_move(mr_index *index, uint64_t hash, const mr_row *from, const mr_row *to)
@@ -164,6 +170,12 @@ mr_row *mr_index_next(const mr_index *index, mr_cursor *cursor)
         const uint32_t count = (uint32_t)MR_BUCKET_ENTRIES << in->bits;
         while (cursor->entry < count) {
             const uint64_t entry = in->buckets[cursor->entry++];
+            if (cursor->entry + ENTRIES_AHEAD < count) { /* Records stand anywhere. */
+                const uint64_t ahead = in->buckets[cursor->entry + ENTRIES_AHEAD] & ADDRESS_MASK;
+                const uint8_t *row = (const uint8_t *)mr_row_at(index->pages, ahead);
+                __builtin_prefetch(row);
+                __builtin_prefetch(row + SMALL_ROW_BYTES - 1);
+            }
             if (entry != 0) {
                 return mr_row_at(index->pages, entry & ADDRESS_MASK);
             }
@@ -274,17 +286,34 @@ static bool grow(mr_index *index, uint32_t number)
     if (old->bits >= BUCKET_BITS_MAX) {
         return split(index, number);
     }
-    mr_subtable grown = {.bits = (uint8_t)(old->bits + 1), .depth = old->depth};
-    grown.buckets = take_buckets(index, grown.bits);
-    if (grown.buckets == NULL) {
+    return refill_with(index, old, (uint8_t)(old->bits + 1));
+}
+
+/* Removals only: without memory, or with entries that crowd, it stays as it is. */
+static void tighten(mr_index *index, mr_subtable *in)
+{
+    const uint64_t room = (uint64_t)MR_BUCKET_ENTRIES << in->bits;
+
+    if (in->bits > BUCKET_BITS_MIN && in->count * UINT64_C(100) < room * LOAD_PERCENT_MIN) {
+        (void)refill_with(index, in, (uint8_t)(in->bits - 1));
+    }
+}
+
+/* Gives a sub-table another number of buckets. False: it is as it was. */
+static bool refill_with(mr_index *index, mr_subtable *in, uint8_t bits)
+{
+    mr_subtable next = {.bits = bits, .depth = in->depth};
+
+    next.buckets = take_buckets(index, bits);
+    if (next.buckets == NULL) {
         return false;
     }
-    if (!refill(index, old, &grown, 0, 0)) {
-        give_buckets(index, grown.buckets, grown.bits);
+    if (!refill(index, in, &next, 0, 0)) {
+        give_buckets(index, next.buckets, bits);
         return false;
     }
-    give_buckets(index, old->buckets, old->bits);
-    *old = grown;
+    give_buckets(index, in->buckets, in->bits);
+    *in = next;
     return true;
 }
 

@@ -190,7 +190,7 @@ mr_status mr_state_verify(mr_state *state, mr_state_summary *summary, mr_diag *d
     const mr_memory *memory = &state->options.memory;
     uint8_t *memory_block = memory->type->acquire(memory->self, 2 * MR_BLOCK_BYTES, "part block");
     if (memory_block == NULL) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory to verify");
+        return mr_state_no_memory(state->options.shard, "a block of the log", diag);
     }
     uint8_t *block =
         memory_block + (MR_BLOCK_BYTES - (uintptr_t)memory_block % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
@@ -238,7 +238,7 @@ static mr_status adopt_tasks(mr_state *state, mr_diag *diag)
 
     state->tasks = mr_arena_take_array(state->arena, count + 1u, sizeof(*state->tasks));
     if (state->tasks == NULL) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for %u tasks", count);
+        return mr_state_no_memory(state->options.shard, "the tasks of the log", diag);
     }
     for (uint32_t i = 0; i < count; i++) {
         state->tasks[i] = state->log.histories[i].task;

@@ -11,6 +11,7 @@
 static mr_status take_arrays(mr_state *state, mr_diag *diag);
 static mr_status read_slot(mr_state *state, uint32_t slot, uint8_t *block, uint64_t *sequence,
                            mr_diag *diag);
+static bool part_holds(const mr_volume *volume, uint8_t *block, uint64_t *sequence);
 static bool is_zero(const uint8_t *block);
 
 mr_status mr_parts_read(mr_state *state, mr_diag *diag)
@@ -25,7 +26,7 @@ mr_status mr_parts_read(mr_state *state, mr_diag *diag)
     }
     uint8_t *taken = memory->type->acquire(memory->self, 2 * MR_BLOCK_BYTES, "part block");
     if (taken == NULL) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory to read the parts of the log");
+        return mr_state_no_memory(state->options.shard, "a block of the log", diag);
     }
     uint8_t *block = taken + (MR_BLOCK_BYTES - (uintptr_t)taken % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
     for (uint32_t i = volume->parts_ready; status == MR_OK && i > 0; i--) {
@@ -98,14 +99,21 @@ uint64_t mr_parts_run(const mr_volume *volume, uint64_t sequence)
     return count;
 }
 
+uint64_t mr_parts_all(const mr_volume *volume)
+{
+    const uint64_t count = volume->part_error == 0 ? volume->part_count_max : volume->parts_ready;
+
+    return count * volume->super.part_bytes;
+}
+
 uint64_t mr_parts_left(const mr_state *state)
 {
     const mr_volume *volume = &state->volume;
     const uint64_t part_bytes = volume->super.part_bytes;
     const uint64_t at = state->log.end.position;
     const uint64_t mapped = mr_parts_run(volume, at / part_bytes);
-    const uint64_t unused = volume->free_count + volume->part_count_max - volume->parts_ready +
-                            (mapped > 0 ? mapped - 1 : 0);
+    const uint64_t unready = mr_parts_all(volume) / part_bytes - volume->parts_ready;
+    const uint64_t unused = volume->free_count + unready + (mapped > 0 ? mapped - 1 : 0);
 
     return unused * (part_bytes - MR_BLOCK_BYTES) + (mapped > 0 ? part_bytes - at % part_bytes : 0);
 }
@@ -122,7 +130,7 @@ static mr_status take_arrays(mr_state *state, mr_diag *diag)
     volume->parts = mr_arena_take_array(state->arena, room, sizeof(*volume->parts));
     volume->free_slots = mr_arena_take_array(state->arena, room, sizeof(*volume->free_slots));
     if (volume->parts == NULL || volume->free_slots == NULL) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for %u parts of the log", room);
+        return mr_state_no_memory(state->options.shard, "the parts of the log", diag);
     }
     return MR_OK;
 }
@@ -132,19 +140,19 @@ static mr_status read_slot(mr_state *state, uint32_t slot, uint8_t *block, uint6
                            mr_diag *diag)
 {
     mr_volume *volume = &state->volume;
-    const uint64_t part_bytes = volume->super.part_bytes;
     const mr_transfer read = {.op = MR_IO_READ,
                               .file = volume->wal_file,
-                              .offset = slot * part_bytes,
+                              .offset = slot * (uint64_t)volume->super.part_bytes,
                               .bytes = block,
                               .size_bytes = MR_BLOCK_BYTES};
-    mr_wal_part *head = (mr_wal_part *)(void *)block;
-    uint8_t checksum[16];
     char text[128];
+    int32_t error = 0;
 
-    int32_t error = mr_wal_transfer(state, &read);
-    if (error != 0) { /* Once more before it is believed. */
+    for (uint32_t i = 0; i < 2; i++) { /* Once more before it is believed. */
         error = mr_wal_transfer(state, &read);
+        if (error == 0 && (is_zero(block) || part_holds(volume, block, sequence))) {
+            return MR_OK;
+        }
     }
     if (error != 0) {
         return mr_diag_set(diag, MR_ERR_CORRUPT, 0,
@@ -153,19 +161,27 @@ static mr_status read_slot(mr_state *state, uint32_t slot, uint8_t *block, uint6
                            volume->directory, state->options.shard, (unsigned long long)read.offset,
                            mr_io_error_text(error, text));
     }
+    volume->lost_parts++;
+    return MR_OK;
+}
+
+static bool part_holds(const mr_volume *volume, uint8_t *block, uint64_t *sequence)
+{
+    const uint64_t part_bytes = volume->super.part_bytes;
+    mr_wal_part *head = (mr_wal_part *)(void *)block;
     const mr_wal_part stored = *head;
+    uint8_t checksum[16];
+
     memset(head->checksum, 0, sizeof(head->checksum));
     mr_hash128(block, MR_BLOCK_BYTES, mr_wal_seed(volume, stored.sequence * part_bytes), checksum);
-    if (memcmp(checksum, stored.checksum, sizeof(checksum)) == 0 &&
-        memcmp(stored.magic, "MRWALP01", sizeof(stored.magic)) == 0 &&
-        memcmp(stored.store, volume->super.store, sizeof(stored.store)) == 0 &&
-        stored.part_bytes == part_bytes) {
-        *sequence = stored.sequence;
-        return MR_OK;
+    if (memcmp(checksum, stored.checksum, sizeof(checksum)) != 0 ||
+        memcmp(stored.magic, "MRWALP01", sizeof(stored.magic)) != 0 ||
+        memcmp(stored.store, volume->super.store, sizeof(stored.store)) != 0 ||
+        stored.part_bytes != part_bytes) {
+        return false;
     }
-    *head = stored;
-    volume->lost_parts += !is_zero(block);
-    return MR_OK;
+    *sequence = stored.sequence;
+    return true;
 }
 
 static bool is_zero(const uint8_t *block)

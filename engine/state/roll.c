@@ -40,6 +40,7 @@ static bool is_alive(const replay *replaying, uint32_t task, uint64_t lineage);
 static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t incarnation);
 static uint64_t number_after(const mr_state *state, const mr_judgement *judgement);
 static mr_status judge_unwritten(const mr_state *state, mr_judgement *judgement, mr_diag *diag);
+static bool reserve_history(mr_state *state, const mr_judgement *judgement);
 static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag *diag);
 
 mr_status mr_state_roll(mr_state *state, uint64_t incarnation, mr_task_point *points,
@@ -57,6 +58,7 @@ mr_status mr_state_roll(mr_state *state, uint64_t incarnation, mr_task_point *po
     if (mr_state_is_durable(state)) {
         mr_wal_settle(state);
         mr_base_cancel(state);
+        state->volume.part_error = 0; /* The next part is tried anew. */
         status = roll_durable(state, &judgement, diag);
     } else {
         status = judge_unwritten(state, &judgement, diag);
@@ -103,7 +105,8 @@ static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag 
     bool from_disk = state->log_doubtful || !state->memory_intact || is_answered;
     mr_status status = MR_OK;
 
-    if (state->volume.is_doubtful) {
+    status = mr_state_prepare_memory(state, diag); /* The log is read through its buffer. */
+    if (status == MR_OK && state->volume.is_doubtful) {
         from_disk = state->log_doubtful = true;
         status = mr_volume_reload(state, diag);
     }
@@ -133,6 +136,9 @@ static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag 
     if (status == MR_OK) {
         status = mr_base_prepare(state, diag);
     }
+    if (status == MR_OK && !reserve_history(state, judgement)) {
+        status = mr_state_no_memory(state->options.shard, "the history of the log", diag);
+    }
     if (status == MR_OK && !state->is_tail_safe) {
         status = mr_wal_rewrite_last(state, diag);
     }
@@ -145,6 +151,20 @@ static mr_status roll_durable(mr_state *state, mr_judgement *judgement, mr_diag 
     }
     undo_to(state, judgement->epoch);
     return MR_OK;
+}
+
+/* For every task an epoch with as many offsets as any task has now. */
+static bool reserve_history(mr_state *state, const mr_judgement *judgement)
+{
+    uint32_t most = state->options.inputs_max;
+
+    for (uint32_t i = 0, count = 0; i < judgement->offset_count; i++) {
+        count =
+            i > 0 && judgement->offsets[i].task == judgement->offsets[i - 1].task ? count + 1 : 1;
+        most = count > most ? count : most;
+    }
+    return mr_log_reserve(&state->log, state->tasks, state->options.task_count,
+                          most > 0 ? most : 1);
 }
 
 /* Judges; where a point is newer than the log, looks whether the log goes on behind damage. */

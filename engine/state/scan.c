@@ -10,11 +10,11 @@
 #include "engine/state/state_private.h"
 #include <errno.h>
 
-enum { WINDOW_BYTES_FIRST = 1 << 20, WINDOW_BYTES_MAX = 16 << 20 };
+enum { WINDOW_BYTES_FIRST = 1 << 20 };
 
 typedef struct reader {
     mr_state *state;
-    uint8_t *memory; /* As acquired; `window` is aligned in it. */
+    uint8_t *memory; /* As acquired; `window` is aligned in it. NULL: the delta's buffer is used. */
     uint8_t *window;
     uint64_t room, filled, used; /* Of the window: bytes read, bytes consumed. */
     uint64_t position;           /* WAL position of window[0]. */
@@ -25,6 +25,7 @@ static mr_status reader_open(reader *in, mr_state *state, uint64_t position, mr_
 static void reader_close(reader *in);
 static mr_status reader_need(reader *in, uint64_t bytes, bool *is_there, mr_diag *diag);
 static mr_status grow_window(reader *in, uint64_t bytes, mr_diag *diag);
+static void keep_rest(reader *in, uint8_t *to);
 static mr_status read_more(reader *in, mr_diag *diag);
 static mr_status find_delta(reader *in, mr_log_end *end, mr_delta_view *delta, bool *found,
                             bool *suspect, mr_diag *diag);
@@ -170,6 +171,13 @@ bool mr_delta_sections(const mr_delta_view *delta, mr_record_visit visit, void *
     return true;
 }
 
+bool mr_scan_holds(const mr_volume *volume, const mr_delta_header *header, uint64_t position,
+                   uint64_t total_bytes)
+{
+    return header_is_sane(header, volume, position) && header->total_bytes == total_bytes &&
+           header_sum_holds(volume, header) && body_holds(volume, header);
+}
+
 /* ---- The window ---- */
 
 static mr_status reader_open(reader *in, mr_state *state, uint64_t position, mr_diag *diag)
@@ -183,7 +191,9 @@ static mr_status reader_open(reader *in, mr_state *state, uint64_t position, mr_
     if (parts > 0) {
         in->left = (parts - 1) * (part_bytes - MR_BLOCK_BYTES) + part_bytes - position % part_bytes;
     }
-    const uint64_t room = in->left < WINDOW_BYTES_FIRST ? in->left : WINDOW_BYTES_FIRST;
+    const uint64_t most = mr_state_window_bytes(state);
+    const uint64_t first = most < WINDOW_BYTES_FIRST ? most : WINDOW_BYTES_FIRST;
+    const uint64_t room = in->left < first ? in->left : first;
     return grow_window(in, room > MR_BLOCK_BYTES ? room : MR_BLOCK_BYTES, diag);
 }
 
@@ -209,36 +219,49 @@ static mr_status reader_need(reader *in, uint64_t bytes, bool *is_there, mr_diag
         *is_there = false;
         return MR_OK;
     }
-    const uint64_t next = in->room * 4 > WINDOW_BYTES_MAX ? WINDOW_BYTES_MAX : in->room * 4;
+    const uint64_t most = mr_state_window_bytes(in->state);
+    const uint64_t next = in->room * 4 > most ? most : in->room * 4;
     const uint64_t wanted = bytes > next ? bytes : next;
     if (in->room < wanted && in->used > 0) { /* The log goes on: larger windows pay. */
         status = grow_window(in, wanted, diag);
     } else if (in->room < bytes) {
         status = grow_window(in, bytes, diag);
     } else if (in->used > 0) {
-        memmove(in->window, in->window + in->used, in->filled - in->used);
-        in->position = mr_wal_advance(&in->state->volume, in->position, in->used);
-        in->filled -= in->used;
-        in->used = 0;
+        keep_rest(in, in->window);
     }
     return status == MR_OK ? read_more(in, diag) : status;
+}
+
+/* What was not consumed moves to the front of `to`. */
+static void keep_rest(reader *in, uint8_t *to)
+{
+    memmove(to, in->window + in->used, in->filled - in->used);
+    in->position = mr_wal_advance(&in->state->volume, in->position, in->used);
+    in->filled -= in->used;
+    in->used = 0;
 }
 
 static mr_status grow_window(reader *in, uint64_t bytes, mr_diag *diag)
 {
     const mr_memory *memory = &in->state->options.memory;
-    uint8_t *grown = memory->type->acquire(memory->self, bytes + MR_BLOCK_BYTES, "log window");
 
+    if (in->memory == NULL && in->state->buffer != NULL && bytes <= in->state->buffer_bytes) {
+        if (in->window != NULL) {
+            keep_rest(in, in->window);
+        }
+        in->window = in->state->buffer;
+        in->room = bytes;
+        return MR_OK;
+    }
+    uint8_t *grown = memory->type->acquire(memory->self, bytes + MR_BLOCK_BYTES, "log window");
     if (grown == NULL) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory to read the log of shard %u",
-                           in->state->options.shard);
+        return mr_state_no_memory(in->state->options.shard, "a window of the log", diag);
     }
     uint8_t *window = grown + (MR_BLOCK_BYTES - (uintptr_t)grown % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
+    if (in->window != NULL) {
+        keep_rest(in, window);
+    }
     if (in->memory != NULL) {
-        memcpy(window, in->window + in->used, in->filled - in->used);
-        in->position = mr_wal_advance(&in->state->volume, in->position, in->used);
-        in->filled -= in->used;
-        in->used = 0;
         memory->type->release(memory->self, in->memory, in->room + MR_BLOCK_BYTES);
     }
     in->memory = grown;

@@ -4,7 +4,9 @@
  * a thousand small tables stay small and a large one has few pages.
  *
  * A page begins with its header; slots never used are handed out in order, so a fresh page is not
- * touched before it must be. An empty page goes back unless it is the last one with room.
+ * touched before it must be. An empty page goes back at once, so that what one size no longer needs
+ * another one can have; as deletes are swept by epochs, a page does not come and go by the record.
+ * A page is held by its last record: room beside live ones is for their size alone.
  */
 #include "engine/state/state_private.h"
 
@@ -107,7 +109,7 @@ void mr_slab_give(mr_pages *pages, mr_row *row)
         push_partial(pages, to, page);
     }
     to->used_count--;
-    if (to->used_count == 0 && (to->next != MR_NO_PAGE || to->previous != MR_NO_PAGE)) {
+    if (to->used_count == 0) {
         const uint32_t order = to->order;
         mr_slabs *owner = to->owner;
         unlink_partial(pages, to);

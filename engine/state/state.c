@@ -1,9 +1,9 @@
 /*
  * state.c - the life of a store: open, declare, epochs in and out, demands, close.
  *
- * One mapping holds all records, index and undo; one buffer holds the delta under way. Both are
- * taken when the first table is declared: a store without tables costs nothing, writes nothing and
- * only numbers epochs. At most one epoch is undecided and one open.
+ * One mapping holds all records, index and undo; one buffer holds the delta under way (shares.c).
+ * They are taken when the first table is declared: a store without tables costs nothing, writes
+ * nothing and only numbers epochs. At most one epoch is undecided and one open.
  */
 #include "engine/state/state_private.h"
 #include <stdio.h>
@@ -12,13 +12,10 @@ enum {
     CLOSE_SHARE = 4, /* The runtime's dirty limit is a quarter of the largest epoch. */
     PAUSE_PERCENT = 97,
     CONTROL_BYTES_MAX = 1 << 30,
-    ARENA_PAGES_MIN = 64,
-    FULLEST_TABLES = 3,
-    READER_LOGS = 4
+    FULLEST_TABLES = 3
 };
 
 static mr_status check_options(const mr_state_options *options, mr_diag *diag);
-static mr_status take_pages(mr_state *state, mr_diag *diag);
 static mr_status check_spec(const mr_state *state, const mr_table_spec *spec, const char *name,
                             mr_diag *diag);
 static mr_status check_layout(const mr_state *state, const mr_table_spec *spec, const char *name,
@@ -47,7 +44,7 @@ mr_status mr_state_open_as(mr_state **state, const mr_state_options *options, mr
     mr_state *opened = arena == NULL ? NULL : mr_arena_take(arena, sizeof(*opened));
     if (opened == NULL) {
         mr_arena_destroy(arena);
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the store");
+        return mr_state_no_memory(options->shard, "the store", diag);
     }
     opened->arena = arena;
     opened->options = *options;
@@ -66,7 +63,7 @@ mr_status mr_state_open_as(mr_state **state, const mr_state_options *options, mr
         opened->resets == NULL || opened->in_epoch == NULL ||
         !mr_log_open(&opened->log, options->memory)) {
         mr_state_close(opened);
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the store");
+        return mr_state_no_memory(options->shard, "the store", diag);
     }
     for (uint32_t i = 0; i < count; i++) { /* Sorted; they come sorted. */
         uint32_t at = i;
@@ -171,7 +168,8 @@ mr_step mr_state_seal(mr_state *state, const mr_input_offset *offsets, uint32_t 
         return MR_STEP_WAIT;
     }
     if (mr_state_is_durable(state)) {
-        room = state->base.phase == MR_BASE_FAILED
+        /* What is left of the log is for what must be written before a base can shorten it. */
+        room = state->base.phase == MR_BASE_FAILED || mr_base_is_hopeless(state)
                    ? MR_STEP_FAILED
                    : mr_wal_room(state, mr_delta_bytes_bound(state, offset_count));
         if (room == MR_STEP_WAIT) {
@@ -269,7 +267,7 @@ void mr_state_read_stats(const mr_state *state, mr_state_stats *stats)
     }
     stats->memory_bytes =
         (uint64_t)(state->pages.page_count - state->pages.free_count) * MR_PAGE_BYTES +
-        state->buffer_bytes;
+        state->buffer_memory_bytes + state->base.memory_bytes;
     if (mr_state_is_durable(state)) {
         stats->wal_bytes_max = (uint64_t)volume->part_count_max * volume->super.part_bytes;
         if (state->log.end.position > 0) {
@@ -374,55 +372,13 @@ mr_status mr_state_first_table(mr_state *state, mr_diag *diag)
 
     if (state->ring != NULL) {
         status = mr_volume_prepare(state, diag);
-        if (status == MR_OK && state->is_read_only) { /* What the log can hold, and its index. */
-            state->options.memory_bytes +=
-                READER_LOGS * (state->volume.wal_bytes + state->volume.data_bytes);
-        }
         if (status == MR_OK) {
             state->hash_seed = state->volume.super.hash_seed;
             status = mr_log_read(state, diag);
         }
     }
     state->is_scanned = status == MR_OK;
-    return status == MR_OK ? take_pages(state, diag) : status;
-}
-
-mr_status mr_state_prepare_memory(mr_state *state, mr_diag *diag)
-{
-    const mr_memory *memory = &state->options.memory;
-    const uint64_t epoch_bytes = state->options.epoch_bytes_max;
-
-    if (state->buffer_memory != NULL || !mr_state_is_durable(state) || state->is_read_only) {
-        return MR_OK;
-    }
-    const uint64_t tables =
-        sizeof(mr_delta_header) + state->options.task_count * sizeof(mr_delta_task) +
-        MR_OFFSETS_MAX * sizeof(mr_delta_offset) + state->table_count * sizeof(mr_section);
-    const uint64_t part_bytes = state->volume.super.part_bytes;
-    state->buffer_bytes =
-        (epoch_bytes + tables) / MR_BLOCK_BYTES * MR_BLOCK_BYTES + 5 * (uint64_t)MR_BLOCK_BYTES;
-    if (state->buffer_bytes < state->log.end.last_bytes + MR_BLOCK_BYTES) {
-        /* Written under larger limits; recovery writes it once more. */
-        state->buffer_bytes = state->log.end.last_bytes + MR_BLOCK_BYTES;
-    }
-    const uint64_t crossings = state->buffer_bytes / (part_bytes - MR_BLOCK_BYTES) + 2;
-    state->part_block_room = (uint32_t)crossings;
-    state->flight.piece_room = (uint32_t)(2 * crossings + state->buffer_bytes / MR_CHUNK_BYTES + 4);
-    state->flight.pieces =
-        mr_arena_take_array(state->arena, state->flight.piece_room, sizeof(*state->flight.pieces));
-    state->buffer_memory_bytes = state->buffer_bytes + (crossings + 1) * (uint64_t)MR_BLOCK_BYTES;
-    state->buffer_memory =
-        memory->type->acquire(memory->self, state->buffer_memory_bytes, "delta buffer");
-    if (state->buffer_memory == NULL || state->flight.pieces == NULL) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0,
-                           "E_MEMORY_BUDGET: no memory for the delta of an epoch (%llu MiB)",
-                           (unsigned long long)(state->buffer_memory_bytes >> 20));
-    }
-    state->buffer =
-        state->buffer_memory +
-        (MR_BLOCK_BYTES - (uintptr_t)state->buffer_memory % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
-    state->part_blocks = state->buffer + state->buffer_bytes;
-    return MR_OK;
+    return status == MR_OK ? mr_state_take_pages(state, diag) : status;
 }
 
 mr_status mr_state_keep_tables(mr_state *state, mr_diag *diag)
@@ -464,38 +420,6 @@ static mr_status check_options(const mr_state_options *options, mr_diag *diag)
                            "MiB that a delta can hold; at most 56MiB",
                            (unsigned long long)(options->epoch_bytes_max >> 20));
     }
-    return MR_OK;
-}
-
-/* The arena: what the delta's buffer leaves. */
-static mr_status take_pages(mr_state *state, mr_diag *diag)
-{
-    const mr_memory *memory = &state->options.memory;
-    const uint64_t buffer_bytes =
-        state->ring == NULL || state->is_read_only ? 0 : state->options.epoch_bytes_max;
-    const uint64_t left =
-        state->options.memory_bytes > buffer_bytes ? state->options.memory_bytes - buffer_bytes : 0;
-    const uint64_t page_count = left / (MR_PAGE_BYTES + 1);
-
-    if (page_count < ARENA_PAGES_MIN || page_count >= MR_NO_PAGE) {
-        return mr_diag_set(diag, MR_ERR_CONFIG, 0,
-                           "E_MEMORY_BUDGET: %llu MiB for the state of shard %u are too little "
-                           "beside %llu MiB for the largest epoch: raise memory.total or lower "
-                           "commit.dirty_state",
-                           (unsigned long long)(state->options.memory_bytes >> 20),
-                           state->options.shard, (unsigned long long)(buffer_bytes >> 20));
-    }
-    state->memory_bytes = page_count * (MR_PAGE_BYTES + 1) + MR_PAGE_BYTES;
-    state->memory = memory->type->acquire(memory->self, state->memory_bytes, "state");
-    if (state->memory == NULL) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0,
-                           "E_MEMORY_BUDGET: %llu MiB for the state of shard %u cannot be had: "
-                           "lower memory.total",
-                           (unsigned long long)(state->memory_bytes >> 20), state->options.shard);
-    }
-    uint8_t *base =
-        state->memory + (MR_PAGE_BYTES - (uintptr_t)state->memory % MR_PAGE_BYTES) % MR_PAGE_BYTES;
-    mr_pages_init(&state->pages, base, base + page_count * MR_PAGE_BYTES, (uint32_t)page_count);
     return MR_OK;
 }
 

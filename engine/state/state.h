@@ -23,12 +23,18 @@ typedef struct mr_state_options {
     const char *directory; /* NULL: volatile. Nothing is written; epochs are prepared at once. */
     const uint32_t *tasks; /* Every task of the shard; partition numbers for now. */
     uint32_t task_count, shard;
-    uint64_t memory_bytes, wal_bytes_max, epoch_bytes_max; /* epoch: 32 MiB, <= 224 MiB */
+    uint64_t memory_bytes; /* All the store ever holds: records, index, undo and every buffer. */
+    uint64_t wal_bytes_max, epoch_bytes_max;  /* epoch: 32 MiB, <= 224 MiB */
+    uint32_t table_count_max, inputs_max;     /* Of the shard, of a task; 0: a few. */
     uint32_t value_bytes_max, wal_part_bytes; /* Part size: only read at format; 0 = by wal max. */
     int64_t checkpoint_us;                    /* A base at least so often; 0: 5 minutes. */
     uint8_t random[24];                       /* uuid and hash seed, only read at format. */
     mr_memory memory;
 } mr_state_options;
+
+/* Of memory_bytes, what is not for records, index and undo: the delta, the buffers of a base, what
+ * is remembered of tables and tasks. memory_bytes 0 in the options: of the smallest store. */
+uint64_t mr_state_overhead_bytes(const mr_state_options *options);
 
 typedef struct mr_input_offset {
     uint32_t task, input, partition; /* input: its place among the plan's, for dumps. */

@@ -9,7 +9,7 @@
  *   judge.c   verdicts                             roll.c    to exactly one epoch
  *   parts.c   where each part of the log stands    base.c    a base written and installed
  *   base_read.c  a base read                       inspect.c read-only views
- *   volume.c  lock, files, superblock
+ *   volume.c  lock, files, superblock              shares.c  how memory_bytes is divided
  *
  * Thread: the owning shard's.
  */
@@ -199,7 +199,7 @@ typedef struct mr_undo_block {
 typedef struct mr_dirty { /* What one epoch touched in one table. */
     mr_undo *first, *last;
     uint64_t count;
-    uint32_t deletes; /* Calls; 0 = nothing to sweep. */
+    uint32_t loosened; /* Touches that leave room to give back; 0 = nothing to sweep. */
     uint32_t reserved;
 } mr_dirty;
 
@@ -339,9 +339,11 @@ typedef enum mr_base_phase {
 
 typedef struct mr_base { /* The candidate, and what writes it. */
     mr_base_phase phase;
-    int32_t error;   /* FAILED: errno. */
-    int32_t no_room; /* The file could not grow: errno; no base until the next roll. */
-    uint64_t epoch;  /* b = c */
+    int32_t error;           /* FAILED: errno. */
+    int32_t no_room;         /* The file could not grow: errno of the last attempt. */
+    uint32_t refusals;       /* Attempts in a row that failed. */
+    uint64_t retry_position; /* Where the log must be for another one; a roll tries at once. */
+    uint64_t epoch;          /* b = c */
     uint64_t wal_position;
     uint8_t wal_previous[16];
     uint64_t range_from, range_bytes; /* In the data file. */
@@ -361,7 +363,8 @@ typedef struct mr_base { /* The candidate, and what writes it. */
     uint64_t row_done; /* Bytes of it that were. */
     uint32_t in_flight;
     bool sync_sent;
-    int64_t due_us; /* By time; 0 = the first tick sets it. */
+    bool is_complete; /* FAILED: durable all the same, only its superblock may not be. */
+    int64_t due_us;   /* By time; 0 = the first tick sets it. */
     uint64_t installed_count;
     uint64_t acks[MR_HORIZON]; /* Newest acknowledged epochs, oldest first. */
     uint32_t ack_count;
@@ -439,6 +442,10 @@ typedef struct mr_image { /* A record as a delta tells it. */
     uint64_t hash;
     bool is_tombstone;
 } mr_image;
+/* More than half of the record's room is not needed. */
+bool mr_table_is_loose(const mr_table *table, const mr_row *row);
+/* Moves a loose record into less room, if there is any; no undo may refer to it. */
+void mr_table_shrink(mr_table *table, mr_row *row);
 /* For replay: puts a record as it was, clean. False = no memory. */
 bool mr_table_load(mr_table *table, const mr_image *image);
 uint64_t mr_table_pages(const mr_table *table);
@@ -449,14 +456,25 @@ mr_table *mr_state_find_table(const mr_state *state, uint32_t task, uint32_t tab
 void mr_state_open_epoch(mr_state *state, uint64_t number);
 /* Empties all tables; memory is as after declare. False = no memory. */
 bool mr_state_empty(mr_state *state);
-/* The buffers of a delta; once. */
-MR_MUST_USE mr_status mr_state_prepare_memory(mr_state *state, mr_diag *diag);
 MR_MUST_USE mr_status mr_state_open_as(mr_state **state, const mr_state_options *options,
                                        mr_ring *ring, bool is_read_only, mr_diag *diag);
 /* Opens or formats the files, reads the log, takes the arena. */
 MR_MUST_USE mr_status mr_state_first_table(mr_state *state, mr_diag *diag);
 /* No tables: nothing is written, epochs are prepared at once. */
 bool mr_state_is_durable(const mr_state *state);
+
+/* shares.c */
+/* The pages, of what everything else leaves; once, when the log was read. */
+MR_MUST_USE mr_status mr_state_take_pages(mr_state *state, mr_diag *diag);
+/* The buffer of a delta; at each roll. While nothing is sealed the log is read through it. */
+MR_MUST_USE mr_status mr_state_prepare_memory(mr_state *state, mr_diag *diag);
+/* E_MEMORY_BUDGET; `what` could not be had. Returns MR_ERR_MEMORY. */
+MR_MUST_USE mr_status mr_state_no_memory(uint32_t shard, const char *what, mr_diag *diag);
+/* How much of a log or base is read at once: what the delta's buffer holds, if there is one. */
+uint64_t mr_state_window_bytes(const mr_state *state);
+/* Room for the manifest of a base. */
+uint64_t mr_base_manifest_bytes(uint64_t task_count, uint64_t table_count, uint64_t chunk_count);
+uint32_t mr_base_chunk_bytes(uint64_t part_bytes);
 
 /* delta.c */
 /* Largest delta the open epoch can become, seal included. */
@@ -515,6 +533,8 @@ bool mr_parts_take(mr_volume *volume, uint64_t sequence);
 void mr_parts_free_below(mr_volume *volume, uint64_t sequence);
 /* How many parts from this one on follow each other. */
 uint64_t mr_parts_run(const mr_volume *volume, uint64_t sequence);
+/* Bytes of all parts there can be. */
+uint64_t mr_parts_all(const mr_volume *volume);
 /* Bytes of delta that still fit the log. */
 uint64_t mr_parts_left(const mr_state *state);
 
@@ -531,6 +551,8 @@ void mr_base_grown(mr_state *state, int32_t error);
 /* Requests are in flight that a roll must wait for. */
 bool mr_base_is_busy(const mr_state *state);
 bool mr_base_is_installing(const mr_state *state);
+/* Only the reserve is left of the log, and no base can shorten it: no epoch may take more. */
+bool mr_base_is_hopeless(const mr_state *state);
 /* Before a roll: throws away what is unfinished. */
 void mr_base_cancel(mr_state *state);
 /* After it: a candidate above the epoch goes too. */
@@ -551,6 +573,8 @@ MR_MUST_USE mr_status mr_base_walk(mr_state *state, mr_base_visit visit, void *c
 /* volume.c */
 /* The superblock once more from the disk, after a write of it failed. */
 MR_MUST_USE mr_status mr_volume_reload(mr_state *state, mr_diag *diag);
+/* The size of a part that a format would choose. */
+uint32_t mr_volume_part_bytes(const mr_state_options *options);
 /* Fills the pair of blocks of a superblock; returns the byte offset of the pair. */
 uint64_t mr_volume_fill_pair(const mr_superblock *super, uint8_t *blocks);
 MR_MUST_USE mr_status mr_volume_open(mr_state *state, mr_diag *diag);
@@ -577,6 +601,9 @@ MR_MUST_USE mr_status mr_scan_chain(mr_state *state, mr_delta_visit visit, void 
                                     mr_log_end *end, mr_diag *diag);
 /* Delta bytes from a position on; 0 or the errno. */
 int32_t mr_scan_read(mr_state *state, uint64_t position, uint8_t *bytes, uint64_t size_bytes);
+/* Whether a whole delta in memory verifies as the one of so many bytes at this position. */
+bool mr_scan_holds(const mr_volume *volume, const mr_delta_header *header, uint64_t position,
+                   uint64_t total_bytes);
 /* Whether a valid header of a later epoch lies behind the end of the chain. */
 MR_MUST_USE mr_status mr_scan_beyond(mr_state *state, uint64_t *epoch, uint64_t *position,
                                      mr_diag *diag);
@@ -597,6 +624,9 @@ const mr_moment *mr_history_at(const mr_history *history, uint32_t index); /* 0 
 /* The newest at or below the epoch; NULL = none. */
 const mr_moment *mr_history_newest(const mr_history *history, uint64_t epoch);
 const mr_delta_offset *mr_history_offsets(const mr_history *history, uint32_t index);
+/* Takes now what adding epochs of these tasks would take, so that a seal allocates nothing. False =
+ * no memory. */
+bool mr_log_reserve(mr_log *log, const uint32_t *tasks, uint32_t task_count, uint32_t offset_count);
 /* Forgets moments above the epoch. */
 void mr_log_cut(mr_log *log, uint64_t epoch);
 bool mr_log_is_dead(const mr_log *log, uint64_t epoch);

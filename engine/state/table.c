@@ -7,8 +7,8 @@
  * other's pins; what frees records (a sweep, a roll) moves the generation on, and a stale pin is
  * probed again.
  *
- * Values up to 4 KiB stand in the record; a larger one has a run of pages of its own, which it
- * keeps until it is deleted, so that taking an epoch back never has to find memory.
+ * Values up to 4 KiB stand in the record; a larger one has a run of pages of its own. A value that
+ * shrinks keeps its room while an epoch may be taken back, so that this never has to find memory.
  */
 #include "engine/state/state_private.h"
 
@@ -19,6 +19,9 @@ static mr_row *insert(mr_table *table, const mr_keys *keys, uint32_t key, uint32
 static mr_row *make_row(mr_table *table, uint64_t hash, mr_view key, uint32_t size_bytes);
 static bool take_run(mr_table *table, mr_row *row, uint32_t size_bytes);
 static mr_row *resize(mr_table *table, uint64_t hash, mr_row *row, uint32_t size_bytes);
+static mr_row *move(mr_table *table, uint64_t hash, mr_row *row, uint32_t size_bytes);
+static void give_run(mr_table *table, const mr_row *row);
+static bool is_loose_for(const mr_table *table, const mr_row *row, uint32_t size_bytes);
 static uint64_t room_of(const mr_table *table, const mr_row *row);
 static bool charge(mr_state *state, uint64_t more, uint64_t less);
 static void fill_row(const mr_table *table, const mr_undo *undo, mr_table_row *row);
@@ -109,6 +112,7 @@ void *mr_table_update(mr_table *table, const mr_keys *keys, uint32_t key, uint32
             return NULL;
         }
         table->pins[key] = row;
+        table->dirty[state->open].loosened += mr_table_is_loose(table, row);
     }
     row->flags &= (uint8_t)~MR_FLAG_TOMBSTONE;
     table->key_count += !was_there;
@@ -133,7 +137,7 @@ void mr_table_delete(mr_table *table, const mr_keys *keys, uint32_t key)
     }
     row->value_size = 0;
     row->flags |= MR_FLAG_TOMBSTONE;
-    table->dirty[state->open].deletes++;
+    table->dirty[state->open].loosened++;
     table->key_count--;
 }
 
@@ -176,12 +180,23 @@ void mr_table_drop_row(mr_table *table, mr_row *row)
     const uint64_t hash = mr_hash64(mr_row_key(row), row->key_size, table->state->hash_seed);
 
     mr_index_remove(&table->index, hash, row);
-    if ((row->flags & MR_FLAG_RUN) != 0) {
-        const mr_run *run = (const mr_run *)(const void *)mr_row_body(row);
-        table->run_pages -= UINT64_C(1) << run->order;
-        mr_pages_give(&table->state->pages, run->page, run->order);
-    }
+    give_run(table, row);
     mr_slab_give(&table->state->pages, row);
+}
+
+bool mr_table_is_loose(const mr_table *table, const mr_row *row)
+{
+    return is_loose_for(table, row, row->value_size);
+}
+
+void mr_table_shrink(mr_table *table, mr_row *row)
+{
+    if (mr_table_is_loose(table, row)) {
+        const uint64_t hash = mr_hash64(mr_row_key(row), row->key_size, table->state->hash_seed);
+        if (move(table, hash, row, row->value_size) != NULL) {
+            mr_slab_give(&table->state->pages, row);
+        }
+    }
 }
 
 bool mr_table_load(mr_table *table, const mr_image *image)
@@ -200,7 +215,8 @@ bool mr_table_load(mr_table *table, const mr_image *image)
     if (row == NULL) {
         row = make_row(table, image->hash, *key, value->size_bytes);
         table->key_count += row != NULL;
-    } else if (room_of(table, row) < value->size_bytes) {
+    } else if (room_of(table, row) < value->size_bytes ||
+               is_loose_for(table, row, value->size_bytes)) {
         mr_table_drop_row(table, row);
         row = make_row(table, image->hash, *key, value->size_bytes);
     }
@@ -271,11 +287,7 @@ static mr_row *make_row(mr_table *table, uint64_t hash, mr_view key, uint32_t si
         return NULL;
     }
     if (!mr_index_insert(&table->index, hash, row)) {
-        if (in_run) {
-            const mr_run *run = (const mr_run *)(const void *)mr_row_body(row);
-            table->run_pages -= UINT64_C(1) << run->order;
-            mr_pages_give(&state->pages, run->page, run->order);
-        }
+        give_run(table, row);
         mr_slab_give(&state->pages, row);
         return NULL;
     }
@@ -297,41 +309,74 @@ static bool take_run(mr_table *table, mr_row *row, uint32_t size_bytes)
     return true;
 }
 
+static void give_run(mr_table *table, const mr_row *row)
+{
+    if ((row->flags & MR_FLAG_RUN) != 0) {
+        const mr_run *run = (const mr_run *)(const void *)mr_row_body(row);
+        table->run_pages -= UINT64_C(1) << run->order;
+        mr_pages_give(&table->state->pages, run->page, run->order);
+    }
+}
+
 /* Gives the record, touched in this epoch, another value size; the new part is zero. */
 static mr_row *resize(mr_table *table, uint64_t hash, mr_row *row, uint32_t size_bytes)
 {
-    mr_state *state = table->state;
     const uint32_t kept = row->value_size < size_bytes ? row->value_size : size_bytes;
     mr_row *to = row;
 
     if (room_of(table, row) < size_bytes) {
-        const bool in_run = size_bytes > MR_INLINE_BYTES_MAX;
-        const uint32_t head = (uint32_t)sizeof(mr_row) + mr_align16(row->key_size);
-        to = mr_slab_take(&state->pages, &state->classes, &table->slabs,
-                          head + (in_run ? (uint32_t)sizeof(mr_run) : size_bytes));
+        to = move(table, hash, row, size_bytes);
         if (to == NULL) {
             return NULL;
-        }
-        const uint8_t class = to->class;
-        memcpy(to, row, head);
-        to->class = class;
-        to->flags &= (uint8_t)~MR_FLAG_RUN;
-        if (in_run && !take_run(table, to, size_bytes)) {
-            mr_slab_give(&state->pages, to);
-            return NULL;
-        }
-        memcpy((uint8_t *)(uintptr_t)mr_row_value(table, to), mr_row_value(table, row), kept);
-        mr_index_move(&table->index, hash, row, to);
-        if ((row->flags & MR_FLAG_RUN) != 0) {
-            const mr_run *run = (const mr_run *)(const void *)mr_row_body(row);
-            table->run_pages -= UINT64_C(1) << run->order;
-            mr_pages_give(&state->pages, run->page, run->order);
         }
         mr_undo_forward(table, row, to);
     }
     to->value_size = size_bytes;
     memset((uint8_t *)(uintptr_t)mr_row_value(table, to) + kept, 0, size_bytes - kept);
     return to;
+}
+
+/* Into room for another value size; the old slot is the caller's. NULL = no memory. */
+static mr_row *move(mr_table *table, uint64_t hash, mr_row *row, uint32_t size_bytes)
+{
+    mr_state *state = table->state;
+    const uint32_t kept = row->value_size < size_bytes ? row->value_size : size_bytes;
+    const bool in_run = size_bytes > MR_INLINE_BYTES_MAX;
+    const uint32_t head = (uint32_t)sizeof(mr_row) + mr_align16(row->key_size);
+
+    mr_row *to = mr_slab_take(&state->pages, &state->classes, &table->slabs,
+                              head + (in_run ? (uint32_t)sizeof(mr_run) : size_bytes));
+    if (to == NULL) {
+        return NULL;
+    }
+    const uint8_t class = to->class;
+    memcpy(to, row, head);
+    to->class = class;
+    to->flags &= (uint8_t)~MR_FLAG_RUN;
+    if (in_run && !take_run(table, to, size_bytes)) {
+        mr_slab_give(&state->pages, to);
+        return NULL;
+    }
+    memcpy((uint8_t *)(uintptr_t)mr_row_value(table, to), mr_row_value(table, row), kept);
+    mr_index_move(&table->index, hash, row, to);
+    give_run(table, row);
+    return to;
+}
+
+static bool is_loose_for(const mr_table *table, const mr_row *row, uint32_t size_bytes)
+{
+    const mr_classes *classes = &table->state->classes;
+    const uint32_t head = (uint32_t)sizeof(mr_row) + mr_align16(row->key_size);
+
+    if ((row->flags & MR_FLAG_RUN) != 0) {
+        const mr_run *run = (const mr_run *)(const void *)mr_row_body(row);
+        return size_bytes <= MR_INLINE_BYTES_MAX || mr_pages_order(size_bytes) < run->order;
+    }
+    if (size_bytes > MR_INLINE_BYTES_MAX) {
+        return false;
+    }
+    const uint32_t units = (head + size_bytes + MR_UNIT_BYTES - 1) / MR_UNIT_BYTES;
+    return 2 * classes->bytes[classes->of_units[units]] <= classes->bytes[row->class];
 }
 
 static uint64_t room_of(const mr_table *table, const mr_row *row)

@@ -3,10 +3,11 @@
  *
  * The first touch of a record in an epoch saves its image, once; the entries of a table, in order
  * of first touch, are also its dirty list, from which the delta is gathered. Rolling back never
- * needs memory: a record only ever grows in place or moves to a larger slot, and the image goes
- * back into what it has now (so room that a rolled-back epoch grew is kept). Therefore a deleted
- * record keeps slot and index entry until its epoch is acknowledged, and an outgrown slot stays as
- * a forward as long as an entry may point to it.
+ * needs memory: while an entry may point to a record it only ever grows in place or moves to a
+ * larger slot, and the image goes back into what it has now. Therefore a deleted record keeps slot
+ * and index entry until its epoch is acknowledged, an outgrown slot stays as a forward as long as
+ * an entry may point to it, and a record that needs less than half of its room is moved into less
+ * when its epoch is acknowledged, or taken back, and nothing else points to it.
  *
  * At most two epochs have undo: the open one and the undecided one; blocks are freed whole.
  */
@@ -83,13 +84,17 @@ void mr_undo_sweep(mr_state *state, uint32_t slot)
 
     for (uint32_t i = 0; i < state->table_count; i++) {
         mr_table *table = state->tables[i];
-        if (table->dirty[slot].deletes == 0) {
+        if (table->dirty[slot].loosened == 0) {
             continue;
         }
         for (mr_undo *undo = table->dirty[slot].first; undo != NULL; undo = undo->next) {
             mr_row *row = mr_undo_resolve(state, undo);
-            if ((row->flags & MR_FLAG_TOMBSTONE) != 0 && row->dirty_epoch == epoch) {
+            if (row->dirty_epoch != epoch) { /* The open epoch has its own entry. */
+                table->dirty[1 - slot].loosened += mr_table_is_loose(table, row);
+            } else if ((row->flags & MR_FLAG_TOMBSTONE) != 0) {
                 mr_table_drop_row(table, row);
+            } else {
+                mr_table_shrink(table, row);
             }
         }
         state->generation++;
@@ -172,7 +177,8 @@ static void *take(mr_state *state, mr_epoch *epoch, uint64_t size_bytes)
     return taken;
 }
 
-/* Puts one record back; a tombstone of an epoch long acknowledged is swept at once. */
+/* Puts one record back; unless the undecided epoch has an entry of it too, what the sweep of an
+ * epoch long acknowledged would do is done at once. */
 static void restore(mr_table *table, mr_undo *undo)
 {
     mr_row *row = mr_undo_resolve(table->state, undo);
@@ -190,8 +196,13 @@ static void restore(mr_table *table, mr_undo *undo)
         (uint8_t)((row->flags & ~MR_FLAG_TOMBSTONE) | (undo->before.flags & MR_FLAG_TOMBSTONE));
     table->key_count += (uint64_t)is_there - (uint64_t)was_there;
     memcpy((uint8_t *)(uintptr_t)mr_row_value(table, row), undo + 1, row->value_size);
-    const mr_epoch *undecided = &table->state->epochs[1 - table->state->open];
-    if (!is_there && (undecided->number == 0 || row->dirty_epoch != (uint32_t)undecided->number)) {
+    const uint32_t other = 1 - table->state->open;
+    const mr_epoch *undecided = &table->state->epochs[other];
+    if (undecided->number != 0 && row->dirty_epoch == (uint32_t)undecided->number) {
+        table->dirty[other].loosened += mr_table_is_loose(table, row);
+    } else if (!is_there) {
         mr_table_drop_row(table, row);
+    } else {
+        mr_table_shrink(table, row);
     }
 }

@@ -30,7 +30,6 @@ static mr_status format(mr_state *state, int32_t data_file, uint8_t *blocks, mr_
 static mr_status sync_both(mr_state *state, int32_t data_file, mr_diag *diag);
 static mr_status write_again(mr_state *state, int32_t data_file, uint8_t *blocks, mr_diag *diag);
 static bool base_is_sane(const mr_superblock *super);
-static uint32_t part_bytes_of(const mr_state_options *options);
 static uint64_t superblock_seed(const mr_superblock *super, uint32_t copy);
 static mr_status io_failed(const mr_state *state, const char *what, int32_t error, mr_diag *diag);
 
@@ -79,7 +78,8 @@ mr_status mr_volume_prepare(mr_state *state, mr_diag *diag)
     if (status == MR_OK) {
         blocks = state->options.memory.type->acquire(state->options.memory.self,
                                                      DATA_BYTES + MR_BLOCK_BYTES, "superblock");
-        status = blocks != NULL ? MR_OK : mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory");
+        status = blocks != NULL ? MR_OK
+                                : mr_state_no_memory(state->options.shard, "the superblock", diag);
     }
     if (status == MR_OK) {
         uint8_t *aligned =
@@ -139,7 +139,7 @@ mr_status mr_volume_reload(mr_state *state, mr_diag *diag)
 
     uint8_t *taken = memory->type->acquire(memory->self, DATA_BYTES + MR_BLOCK_BYTES, "superblock");
     if (taken == NULL) {
-        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory to read the superblock");
+        return mr_state_no_memory(state->options.shard, "the superblock", diag);
     }
     uint8_t *blocks = taken + (MR_BLOCK_BYTES - (uintptr_t)taken % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
     mr_status status = read_superblock(state, volume->data_file, DATA_BYTES, blocks, diag);
@@ -299,7 +299,7 @@ static mr_status format(mr_state *state, int32_t data_file, uint8_t *blocks, mr_
 {
     mr_volume *volume = &state->volume;
     const mr_io *io = mr_ring_io(state->ring);
-    const uint32_t part_bytes = part_bytes_of(&state->options);
+    const uint32_t part_bytes = mr_volume_part_bytes(&state->options);
     const uint64_t parts = state->options.wal_bytes_max / part_bytes;
 
     if (parts == 0) {
@@ -389,7 +389,7 @@ static mr_status sync_both(mr_state *state, int32_t data_file, mr_diag *diag)
     return MR_OK;
 }
 
-static uint32_t part_bytes_of(const mr_state_options *options)
+uint32_t mr_volume_part_bytes(const mr_state_options *options)
 {
     uint64_t bytes = options->wal_part_bytes;
 

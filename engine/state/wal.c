@@ -28,6 +28,7 @@ static uint8_t *part_block(mr_state *state, uint64_t part, uint8_t *room);
 static void send_pieces(mr_state *state);
 static void finish_writing(mr_state *state);
 static void fail(mr_state *state, mr_status status, int32_t error);
+static mr_status not_written(const mr_state *state, const char *what, int32_t error, mr_diag *diag);
 static void reap_blocking(mr_state *state);
 static void return_others(mr_state *state);
 
@@ -213,41 +214,35 @@ mr_status mr_wal_failure(const mr_state *state, mr_diag *diag)
 {
     const mr_flight *flight = &state->flight;
     const mr_volume *volume = &state->volume;
-    char text[128];
+    char what[64];
 
     if (state->flight_is_full) {
         return mr_state_full(state, diag);
     }
     if (state->base.error != 0) {
-        return mr_diag_set(diag, MR_ERR_IO, 0,
-                           "E_STATE_IO: %s/shard-%u.data: a base could not be written: %s; check "
-                           "the disk",
-                           volume->directory, state->options.shard,
-                           mr_io_error_text(state->base.error, text));
+        return not_written(state, "data: a base", state->base.error, diag);
     }
+    const int32_t no_room = state->base.no_room;
     if (flight->status == MR_ERR_LIMIT) {
         if (volume->part_error != 0 && volume->part_error != ENOSPC) {
-            return mr_diag_set(diag, MR_ERR_IO, 0,
-                               "E_STATE_IO: %s/shard-%u.wal: the next part of the log could not "
-                               "be written: %s; check the disk",
-                               volume->directory, state->options.shard,
-                               mr_io_error_text(volume->part_error, text));
+            return not_written(state, "wal: the next part of the log", volume->part_error, diag);
+        }
+        if (no_room != 0 && no_room != ENOSPC && no_room != ENOMEM) {
+            return not_written(state, "data: the room for a base", no_room, diag);
         }
         return mr_diag_set(
             diag, MR_ERR_LIMIT, 0, "E_STATE_NO_SPACE: %s/shard-%u.wal: no room for epoch %llu: %s",
             volume->directory, state->options.shard,
             (unsigned long long)state->epochs[1 - state->open].number,
-            volume->part_error != 0 || state->base.no_room == ENOSPC
+            volume->part_error != 0 || no_room == ENOSPC
                 ? "the filesystem is full; free space and start again"
                 : "the log has reached state.wal_max before a base could shorten it; raise "
                   "state.wal_max or lower commit.dirty_state, and start again");
     }
-    return mr_diag_set(diag, flight->status, 0,
-                       "E_STATE_IO: %s/shard-%u.wal: epoch %llu could not be written: %s; check "
-                       "the disk",
-                       volume->directory, state->options.shard,
-                       (unsigned long long)state->epochs[1 - state->open].number,
-                       mr_io_error_text(flight->error, text));
+    const uint64_t sealed = state->epochs[1 - state->open].number;
+    (void)snprintf(what, sizeof(what), "wal: epoch %llu",
+                   (unsigned long long)(sealed != 0 ? sealed : state->log.end.epoch));
+    return not_written(state, what, flight->error, diag);
 }
 
 int32_t mr_wal_transfer(mr_state *state, const mr_transfer *transfer)
@@ -288,8 +283,14 @@ mr_status mr_wal_rewrite_last(mr_state *state, mr_diag *diag)
 
     MR_ASSERT(end->delta_count > 0 && bytes + MR_BLOCK_BYTES <= state->buffer_bytes);
     const mr_seal *seal = (const mr_seal *)(const void *)(delta + bytes - MR_BLOCK_BYTES);
-    if (mr_scan_read(state, end->last_position, delta, bytes) != 0 ||
-        memcmp(seal->checksum, end->previous, sizeof(end->previous)) != 0) {
+    bool holds = false;
+    for (uint32_t i = 0; !holds && i < 2; i++) { /* Twice before it is believed to be gone. */
+        holds = mr_scan_read(state, end->last_position, delta, bytes) == 0 &&
+                mr_scan_holds(&state->volume, (const mr_delta_header *)(const void *)delta,
+                              end->last_position, bytes) &&
+                memcmp(seal->checksum, end->previous, sizeof(end->previous)) == 0;
+    }
+    if (!holds) {
         return mr_diag_set(
             diag, MR_ERR_CORRUPT, 0,
             "E_STATE_DAMAGED: %s/shard-%u.wal@%llu: could be read once, but not "
@@ -459,6 +460,18 @@ static void fail(mr_state *state, mr_status status, int32_t error)
     state->flight.status = status;
     state->flight.error = error;
     state->log_doubtful = true;
+}
+
+static mr_status not_written(const mr_state *state, const char *what, int32_t error, mr_diag *diag)
+{
+    const bool space = error == ENOSPC;
+    char text[128];
+
+    return mr_diag_set(diag, space ? MR_ERR_LIMIT : MR_ERR_IO, 0,
+                       "%s: %s/shard-%u.%s could not be written: %s; %s",
+                       space ? "E_STATE_NO_SPACE" : "E_STATE_IO", state->volume.directory,
+                       state->options.shard, what, mr_io_error_text(error, text),
+                       space ? "free space on that filesystem and start again" : "check the disk");
 }
 
 /* Waits for completions and takes the store's; what belongs to others is kept for return_others. */

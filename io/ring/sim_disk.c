@@ -381,9 +381,15 @@ static mr_status sim_zero_fill(void *self, int descriptor, uint64_t offset, uint
     const uint64_t write = disk->next_write++;
 
     mr_sim_write_pending(disk, file, offset, zeros, size_bytes, write);
-    if (!mr_sim_call(disk) || mr_sim_strikes(disk, &disk->fault.space_error_at)) {
+    if (!mr_sim_call(disk)) {
         give(zeros, size_bytes);
-        return disk->dies_at != 0 && disk->calls >= disk->dies_at ? MR_ERR_IO : MR_ERR_FULL;
+        return MR_ERR_IO;
+    }
+    if (mr_sim_strikes(disk, &disk->fault.space_error_at)) {
+        give(zeros, size_bytes);
+        /* Nothing of it is under way any more, to land on what is written there later. */
+        mr_sim_make_durable(disk, file, 0, write, true);
+        return MR_ERR_FULL;
     }
     mr_sim_write_seen(file, offset, zeros, size_bytes);
     give(zeros, size_bytes);

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,12 +64,37 @@ static void test_refusal_names_a_total_that_works(void **state)
     assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, 2, 4, &budget, &diag), MR_ERR_CONFIG);
 }
 
+/* What the store takes beside its records is in its part, also in the smallest total. */
+static void test_the_buffers_of_the_store_count(void **state)
+{
+    (void)state;
+    mr_budget budget;
+    mr_diag diag;
+    const uint64_t epoch = 4 * 8 * MIB;
+    const mr_state_options options = {.directory = "", .task_count = 4, .epoch_bytes_max = epoch};
+    const uint64_t overhead = mr_state_overhead_bytes(&options);
+    assert_true(overhead > epoch + 1 * MIB); /* A delta, and the buffers of a base. */
+    mr_plan plan = plan_of(64);
+    assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, 2, 4, &budget, &diag), MR_ERR_CONFIG);
+    char line[64];
+    snprintf(line, sizeof(line), "(%u MiB of it buffers", (unsigned)((overhead + MIB - 1) / MIB));
+    assert_non_null(strstr(diag.text, line));
+    const char *hint = strstr(diag.text, "at least ");
+    while (strstr(hint + 1, "at least ") != NULL) {
+        hint = strstr(hint + 1, "at least ");
+    }
+    plan = plan_of(strtoull(hint + strlen("at least "), NULL, 10));
+    assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, 2, 4, &budget, &diag), MR_OK);
+    assert_true(budget.shard_store >= overhead + 3 * epoch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts_fit_the_total),
         cmocka_unit_test(test_share_of_the_machine),
         cmocka_unit_test(test_refusal_names_a_total_that_works),
+        cmocka_unit_test(test_the_buffers_of_the_store_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

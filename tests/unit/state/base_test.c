@@ -5,74 +5,18 @@
 #include "engine/base/assert.h"
 #include "tests/unit/state/rig.h"
 
-enum { LIVES = 8, SEEDS = 240, TURNS_MAX = 20000, HORIZON = 8 };
+enum { LIVES = 8, SEEDS = 240, TURNS_MAX = 20000 };
 
 static uint32_t deaf_percent; /* Epochs that go on although input should pause. */
 static uint64_t bases;        /* Installed in all lives. */
 static uint64_t outcomes;     /* Openings after a crash, each compared with the oracle. */
 
-static rig *create(mr_sim_disk *disk, uint64_t seed)
-{
-    rig *r = rig_create(disk, seed);
-
-    r->options.wal_part_bytes = 16 << 10;
-    r->options.wal_bytes_max = 512 << 10;
-    r->options.epoch_bytes_max = 128 << 10;
-    r->options.memory_bytes = 4 << 20;
-    return r;
-}
-
-static void decide(rig *r, const rig_past *past, const rig_past **committed)
-{
-    r->pasts[past - r->pasts].is_decided = true;
-    *committed = past;
-}
-
-static void forget_old(rig *r, const rig_past **committed)
-{
-    if (r->past_count >= RIG_EPOCHS_MAX - 40) {
-        const uint32_t index = (uint32_t)(*committed - r->pasts);
-        const uint32_t from = index > 20 ? index - 20 : 0;
-        memmove(r->pasts, r->pasts + from, (r->past_count - from) * sizeof(r->pasts[0]));
-        r->past_count -= from;
-        *committed = &r->pasts[index - from];
-    }
-}
-
-/* As the runtime does: a pause holds input; where the store asks, an empty epoch is committed.
- * Only one turn at a time, so that crashes fall anywhere. False = the disk died. */
-static bool heed(rig *r, const rig_past **committed)
-{
-    for (uint32_t i = 0; (mr_state_demand(r->state) & MR_DEMAND_PAUSE_INPUT) != 0; i++) {
-        const uint64_t dirty = mr_state_dirty_bytes(r->state);
-        if ((mr_state_demand(r->state) & MR_DEMAND_COMMIT) != 0 ||
-            ((mr_state_demand(r->state) & MR_DEMAND_CLOSE_EPOCH) != 0 && dirty > 0)) {
-            if (*committed != NULL) {
-                forget_old(r, committed);
-            }
-            const rig_past *past = rig_seal(r);
-            if (rig_prepare(r, past) != MR_STEP_NEXT) {
-                return false;
-            }
-            mr_state_acknowledge(r->state, past->epoch);
-            decide(r, past, committed);
-        } else if (mr_state_epoch(r->state) == 0) {
-            return false;
-        }
-        rig_turn(r);
-        if (i == 3000) { /* The disk is dead, or the pause never ends: the next seal tells. */
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool epoch(rig *r, const rig_past **committed)
 {
-    forget_old(r, committed);
+    rig_forget_old(r, committed);
     /* A copy under way must not survive what is touched meanwhile. */
     const bool is_deaf = deaf_percent > 0 && rig_draw(r, 100) < deaf_percent;
-    if (!is_deaf && !heed(r, committed)) {
+    if (!is_deaf && !rig_heed(r, committed)) {
         return false;
     }
     rig_work(r, (uint32_t)rig_draw(r, 25));
@@ -80,7 +24,7 @@ static bool epoch(rig *r, const rig_past **committed)
     if (rig_prepare(r, past) != MR_STEP_NEXT) {
         return false;
     }
-    decide(r, past, committed);
+    rig_decide(r, past, committed);
     if (rig_draw(r, 12) == 0) { /* Committed, and the answer lost. */
         return rig_roll(r, past) == MR_OK;
     }
@@ -100,7 +44,7 @@ static bool epoch(rig *r, const rig_past **committed)
 static void test_a_small_log_never_ends(void **state)
 {
     mr_sim_disk *disk = mr_sim_disk_create(1);
-    rig *r = create(disk, 1);
+    rig *r = rig_create_small(disk, 1);
     mr_state_stats stats;
     uint64_t size = 0;
 
@@ -128,51 +72,10 @@ static void test_a_small_log_never_ends(void **state)
     mr_sim_disk_destroy(disk);
 }
 
-/* The reader gives each epoch from the horizon to the newest; one before the base by name. */
-static void read_all(mr_sim_disk *disk, const rig *from, const rig_past *committed)
-{
-    const mr_io io = mr_sim_disk_io(disk);
-    mr_state *reader = NULL;
-    mr_ring *ring = NULL;
-    mr_diag diag;
-    mr_state_summary summary;
-
-    assert_int_equal(mr_ring_open(&ring, &io, &diag), MR_OK);
-    if (mr_state_open_reader(&reader, &from->options, ring, &diag) != MR_OK) {
-        fail_msg("%s", diag.text);
-    }
-    mr_state_summarize(reader, &summary);
-    uint32_t kept = 0;
-    for (const rig_past *past = committed; kept < HORIZON; past--) {
-        uint8_t digest[16];
-        if (past->is_decided) {
-            kept++;
-            if (mr_state_read_epoch(reader, past->epoch, &diag) != MR_OK) {
-                fail_msg("%s", diag.text);
-            }
-            for (uint32_t t = 0; t < RIG_TASKS; t++) {
-                mr_state_digest(reader, rig_tasks[t], digest);
-                assert_memory_equal(digest, past->digests[t], sizeof(digest));
-            }
-            outcomes++;
-        }
-        if (past == from->pasts) {
-            break;
-        }
-    }
-    if (summary.base_epoch > 1) {
-        assert_int_equal(mr_state_read_epoch(reader, summary.base_epoch - 1, &diag),
-                         MR_ERR_REFUSED);
-        assert_non_null(strstr(diag.text, "E_STATE_TOO_OLD"));
-    }
-    mr_state_close(reader);
-    mr_ring_close(ring);
-}
-
 static void check_disk(mr_sim_disk *disk, const rig *r, const rig_past *committed)
 {
     for (uint32_t twice = 0; twice < 2; twice++) { /* Opening again changes nothing. */
-        rig *again = create(disk, 1);
+        rig *again = rig_create_small(disk, 1);
         again->options = r->options;
         again->incarnation = r->incarnation + 1000;
         if (rig_open(again) != MR_OK || rig_roll(again, committed) != MR_OK) {
@@ -188,7 +91,7 @@ static void check_disk(mr_sim_disk *disk, const rig *r, const rig_past *committe
 static void run(uint64_t seed)
 {
     mr_sim_disk *disk = mr_sim_disk_create(seed);
-    rig *r = create(disk, seed * 31 + 7);
+    rig *r = rig_create_small(disk, seed * 31 + 7);
     const rig_past *committed = NULL;
 
     r->value_max = rig_draw(r, 2) == 0 ? 120 : 5000;
@@ -218,7 +121,7 @@ static void run(uint64_t seed)
             alive = rig_prepare(r, past) == MR_STEP_NEXT;
             if (alive) {
                 mr_state_acknowledge(r->state, past->epoch);
-                decide(r, past, &committed);
+                rig_decide(r, past, &committed);
             }
         }
         for (uint32_t i = 0; alive && i < 60; i++) {
@@ -241,7 +144,7 @@ static void run(uint64_t seed)
                 mr_sim_disk *copy = mr_sim_disk_clone(disk, seed + variant);
                 check_disk(copy, r, committed);
                 if (variant == 1) {
-                    read_all(copy, r, committed);
+                    outcomes += rig_read_all(copy, r, committed);
                 }
                 mr_sim_disk_destroy(copy);
             }
@@ -273,35 +176,13 @@ static void test_random_lives_with_bases(void **state)
     assert_true(bases > count);
 }
 
-/* A store of many epochs with a base in the middle, closed. */
-static rig *with_base(mr_sim_disk *disk, const rig_past **committed)
-{
-    rig *r = create(disk, 9);
-    mr_state_stats stats = {.base_count = 0};
-
-    r->options.wal_bytes_max = 256 << 10;
-    assert_int_equal(rig_open(r), MR_OK);
-    assert_int_equal(rig_roll(r, NULL), MR_OK);
-    decide(r, rig_commit(r), committed);
-    for (uint32_t i = 0; i < 200 && stats.base_count < 2; i++) {
-        assert_true(heed(r, committed));
-        rig_work(r, 10);
-        decide(r, rig_commit(r), committed);
-        rig_turn(r);
-        mr_state_read_stats(r->state, &stats);
-    }
-    assert_true(stats.base_count >= 2);
-    rig_close(r);
-    return r;
-}
-
 /* One bit turned anywhere: the right answer or a refusal by name, never a wrong answer. */
 static void test_a_flipped_bit_is_never_believed(void **state)
 {
     static const char *const paths[] = {"dir/shard-0.wal", "dir/shard-0.data"};
     mr_sim_disk *disk = mr_sim_disk_create(3);
     const rig_past *committed = NULL;
-    rig *r = with_base(disk, &committed);
+    rig *r = rig_with_base(disk, &committed);
     uint32_t refused[2] = {0};
 
     (void)state;
@@ -311,7 +192,7 @@ static void test_a_flipped_bit_is_never_believed(void **state)
         for (uint64_t at = 0; at < size; at += 211) {
             mr_sim_disk *copy = mr_sim_disk_clone(disk, at);
             mr_sim_disk_file(copy, paths[p], &size)[at] ^= (uint8_t)(1u << (at % 8));
-            rig *again = create(copy, 1);
+            rig *again = rig_create_small(copy, 1);
             again->options = r->options;
             mr_status status = rig_open(again);
             if (status == MR_OK) {
@@ -338,14 +219,14 @@ static void test_death_at_every_call_of_a_base(void **state)
 {
     mr_sim_disk *disk = mr_sim_disk_create(4);
     const rig_past *built = NULL;
-    rig *r = with_base(disk, &built);
+    rig *r = rig_with_base(disk, &built);
     bool reached_the_end = false;
 
     (void)state;
     for (uint64_t at = 1; !reached_the_end; at++) {
         assert_true(at < 3000);
         mr_sim_disk *copy = mr_sim_disk_clone(disk, at);
-        rig *again = create(copy, 1);
+        rig *again = rig_create_small(copy, 1);
         const uint64_t calls = mr_sim_disk_call_count(copy);
         memcpy(again, r, sizeof(*again));
         again->disk = copy;
@@ -355,14 +236,14 @@ static void test_death_at_every_call_of_a_base(void **state)
         bool alive = rig_open(again) == MR_OK && rig_roll(again, committed) == MR_OK;
         for (uint32_t i = 0; alive && stats.base_count == 0; i++) {
             assert_true(i < 100);
-            alive = heed(again, &committed);
+            alive = rig_heed(again, &committed);
             if (alive) {
                 rig_work(again, 10);
                 const rig_past *past = rig_seal(again);
                 alive = rig_prepare(again, past) == MR_STEP_NEXT;
                 if (alive) {
                     mr_state_acknowledge(again->state, past->epoch);
-                    decide(again, past, &committed);
+                    rig_decide(again, past, &committed);
                     mr_state_read_stats(again->state, &stats);
                 }
             }
@@ -371,7 +252,7 @@ static void test_death_at_every_call_of_a_base(void **state)
         rig_close(again);
         mr_sim_disk_crash(copy, NULL);
         check_disk(copy, again, committed);
-        read_all(copy, again, committed);
+        outcomes += rig_read_all(copy, again, committed);
         rig_free(again);
         mr_sim_disk_destroy(copy);
     }
@@ -384,7 +265,7 @@ static void test_a_point_before_the_base_is_too_old(void **state)
 {
     mr_sim_disk *disk = mr_sim_disk_create(3);
     const rig_past *committed = NULL;
-    rig *r = with_base(disk, &committed);
+    rig *r = rig_with_base(disk, &committed);
     const rig_past first = r->pasts[1];
 
     (void)state;
@@ -400,7 +281,7 @@ static void test_a_reset_outlives_the_base_before_it(void **state)
 {
     static const rig_model empty;
     mr_sim_disk *disk = mr_sim_disk_create(5);
-    rig *r = create(disk, 5);
+    rig *r = rig_create_small(disk, 5);
     const rig_past *committed = NULL;
     mr_state_stats stats = {.base_count = 0};
     mr_task_point points[RIG_TASKS];
@@ -446,5 +327,6 @@ int main(void)
         cmocka_unit_test(test_a_point_before_the_base_is_too_old),
     };
 
+    rig_keep_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -400,5 +400,6 @@ int main(void)
         cmocka_unit_test(test_a_lying_disk_is_never_believed),
     };
 
+    rig_keep_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,8 @@ enum {
     RIG_KEYS = 40,
     RIG_VALUE_MAX = 9000,
     RIG_EPOCHS_MAX = 256,
-    RIG_BATCH = 8
+    RIG_BATCH = 8,
+    RIG_HORIZON = 8
 };
 
 static const uint32_t rig_tasks[RIG_TASKS] = {3, 7};
@@ -61,12 +63,23 @@ typedef struct rig {
     uint32_t past_count;
     uint64_t incarnation, prng;
     uint32_t keys, value_max; /* Of the domain in use. */
+    bool skips_digests;       /* Of each epoch sealed: too many keys. */
+    /* What stands between store and disk; NULL: nothing. */
+    mr_io (*between)(void *self, const mr_io *disk);
+    void *between_self;
     mr_diag diag;
 } rig;
 
 static inline uint64_t rig_draw(rig *r, uint64_t below)
 {
     return mr_prng_next(&r->prng) % below;
+}
+
+/* For thousands of openings: what is freed is kept, instead of being faulted in again each time. */
+static inline void rig_keep_memory(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
 }
 
 static inline rig *rig_create(mr_sim_disk *disk, uint64_t seed)
@@ -80,7 +93,7 @@ static inline rig *rig_create(mr_sim_disk *disk, uint64_t seed)
     r->options = (mr_state_options){.directory = disk == NULL ? NULL : "dir",
                                     .tasks = rig_tasks,
                                     .task_count = RIG_TASKS,
-                                    .memory_bytes = 1 << 20,
+                                    .memory_bytes = 3 << 20,
                                     .wal_bytes_max = 4 << 20,
                                     .epoch_bytes_max = 256 << 10,
                                     .value_bytes_max = RIG_VALUE_MAX,
@@ -100,7 +113,10 @@ static inline mr_status rig_open(rig *r)
     r->state = NULL;
     r->ring = NULL;
     if (r->disk != NULL) {
-        const mr_io io = mr_sim_disk_io(r->disk);
+        mr_io io = mr_sim_disk_io(r->disk);
+        if (r->between != NULL) {
+            io = r->between(r->between_self, &io);
+        }
         assert_int_equal(mr_ring_open(&r->ring, &io, &r->diag), MR_OK);
     }
     mr_status status = mr_state_open(&r->state, &r->options, r->ring, &r->diag);
@@ -278,7 +294,7 @@ static inline rig_past *rig_seal_once(rig *r)
     past->model = r->model;
     memcpy(past->points, points, sizeof(points));
     memcpy(past->offsets, r->offsets, sizeof(r->offsets));
-    for (uint32_t i = 0; i < RIG_TASKS; i++) {
+    for (uint32_t i = 0; i < RIG_TASKS && !r->skips_digests; i++) {
         mr_state_digest(r->state, rig_tasks[i], past->digests[i]);
     }
     return past;
@@ -350,6 +366,170 @@ static inline void rig_digests(const rig *r, uint8_t digests[RIG_TASKS][16])
     for (uint32_t t = 0; t < RIG_TASKS; t++) {
         mr_state_digest(r->state, rig_tasks[t], digests[t]);
     }
+}
+
+/* ---- Bases ---- */
+
+/* Limits so small that bases are due all the time. */
+static inline rig *rig_create_small(mr_sim_disk *disk, uint64_t seed)
+{
+    rig *r = rig_create(disk, seed);
+
+    r->options.wal_part_bytes = 16 << 10;
+    r->options.wal_bytes_max = 512 << 10;
+    r->options.epoch_bytes_max = 128 << 10;
+    r->options.memory_bytes = 3600 << 10;
+    return r;
+}
+
+static inline void rig_decide(rig *r, const rig_past *past, const rig_past **committed)
+{
+    r->pasts[past - r->pasts].is_decided = true;
+    *committed = past;
+}
+
+static inline void rig_forget_old(rig *r, const rig_past **committed)
+{
+    if (r->past_count >= RIG_EPOCHS_MAX - 40) {
+        const uint32_t index = (uint32_t)(*committed - r->pasts);
+        const uint32_t from = index > 20 ? index - 20 : 0;
+        memmove(r->pasts, r->pasts + from, (r->past_count - from) * sizeof(r->pasts[0]));
+        r->past_count -= from;
+        *committed = &r->pasts[index - from];
+    }
+}
+
+/* As the runtime does: a pause holds input; where the store asks, an empty epoch is committed.
+ * Only one turn at a time, so that crashes fall anywhere. False = the disk died. */
+static inline bool rig_heed(rig *r, const rig_past **committed)
+{
+    for (uint32_t i = 0; (mr_state_demand(r->state) & MR_DEMAND_PAUSE_INPUT) != 0; i++) {
+        const uint64_t dirty = mr_state_dirty_bytes(r->state);
+        if ((mr_state_demand(r->state) & MR_DEMAND_COMMIT) != 0 ||
+            ((mr_state_demand(r->state) & MR_DEMAND_CLOSE_EPOCH) != 0 && dirty > 0)) {
+            if (*committed != NULL) {
+                rig_forget_old(r, committed);
+            }
+            const rig_past *past = rig_seal(r);
+            if (rig_prepare(r, past) != MR_STEP_NEXT) {
+                return false;
+            }
+            mr_state_acknowledge(r->state, past->epoch);
+            rig_decide(r, past, committed);
+        } else if (mr_state_epoch(r->state) == 0) {
+            return false;
+        }
+        rig_turn(r);
+        if (i == 3000) { /* The disk is dead, or the pause never ends: the next seal tells. */
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A store of many epochs with a base in the middle, closed. */
+static inline rig *rig_with_base(mr_sim_disk *disk, const rig_past **committed)
+{
+    rig *r = rig_create_small(disk, 9);
+    mr_state_stats stats = {.base_count = 0};
+
+    r->options.wal_bytes_max = 256 << 10;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    rig_decide(r, rig_commit(r), committed);
+    for (uint32_t i = 0; i < 200 && stats.base_count < 2; i++) {
+        assert_true(rig_heed(r, committed));
+        rig_work(r, 10);
+        rig_decide(r, rig_commit(r), committed);
+        rig_turn(r);
+        mr_state_read_stats(r->state, &stats);
+    }
+    assert_true(stats.base_count >= 2);
+    rig_close(r);
+    return r;
+}
+
+/* The reader gives each epoch from the horizon to the newest; one before the base by name.
+ * Returns how many were compared. */
+static inline uint64_t rig_read_all(mr_sim_disk *disk, const rig *from, const rig_past *committed)
+{
+    const mr_io io = mr_sim_disk_io(disk);
+    mr_state *reader = NULL;
+    mr_ring *ring = NULL;
+    mr_diag diag;
+    mr_state_summary summary;
+    uint64_t outcomes = 0;
+
+    assert_int_equal(mr_ring_open(&ring, &io, &diag), MR_OK);
+    if (mr_state_open_reader(&reader, &from->options, ring, &diag) != MR_OK) {
+        fail_msg("%s", diag.text);
+    }
+    mr_state_summarize(reader, &summary);
+    uint32_t kept = 0;
+    for (const rig_past *past = committed; kept < RIG_HORIZON; past--) {
+        uint8_t digest[16];
+        if (past->is_decided) {
+            kept++;
+            if (mr_state_read_epoch(reader, past->epoch, &diag) != MR_OK) {
+                fail_msg("%s", diag.text);
+            }
+            for (uint32_t t = 0; t < RIG_TASKS; t++) {
+                mr_state_digest(reader, rig_tasks[t], digest);
+                assert_memory_equal(digest, past->digests[t], sizeof(digest));
+            }
+            outcomes++;
+        }
+        if (past == from->pasts) {
+            break;
+        }
+    }
+    if (summary.base_epoch > 1) {
+        assert_int_equal(mr_state_read_epoch(reader, summary.base_epoch - 1, &diag),
+                         MR_ERR_REFUSED);
+        assert_non_null(strstr(diag.text, "E_STATE_TOO_OLD"));
+    }
+    mr_state_close(reader);
+    mr_ring_close(ring);
+    return outcomes;
+}
+
+/* ---- A store with some committed epochs, open ---- */
+
+typedef struct rig_bench {
+    mr_sim_disk *disk;
+    rig *r;
+} rig_bench;
+
+static inline rig_bench rig_bench_open(uint32_t epochs)
+{
+    rig_bench b = {.disk = mr_sim_disk_create(epochs)};
+
+    b.r = rig_create(b.disk, epochs);
+    assert_int_equal(rig_open(b.r), MR_OK);
+    assert_int_equal(rig_roll(b.r, NULL), MR_OK);
+    for (uint32_t i = 0; i < epochs; i++) {
+        rig_work(b.r, 10);
+        (void)rig_commit(b.r);
+    }
+    return b;
+}
+
+static inline void rig_bench_close(rig_bench *b)
+{
+    rig_free(b->r);
+    mr_sim_disk_destroy(b->disk);
+}
+
+static inline rig_past *rig_newest(const rig_bench *b)
+{
+    return &b->r->pasts[b->r->past_count - 1];
+}
+
+/* The process is gone and comes back with nothing in memory. */
+static inline void rig_restart(rig_bench *b)
+{
+    rig_close(b->r);
+    assert_int_equal(rig_open(b->r), MR_OK);
 }
 
 #endif
