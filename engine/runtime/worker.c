@@ -208,6 +208,12 @@ static mr_status make_directory(mr_worker *worker, mr_diag *diag)
     }
     if ((mkdir(root, 0700) != 0 && errno != EEXIST) ||
         (mkdir(worker->directory, 0700) != 0 && errno != EEXIST)) {
+        if (errno == ENOSPC || errno == EDQUOT) {
+            return mr_diag_set(diag, MR_ERR_LIMIT, 0,
+                               "E_STATE_NO_SPACE: %s cannot be made: %s; free space on that "
+                               "filesystem",
+                               worker->directory, strerror(errno));
+        }
         return mr_diag_set(diag, MR_ERR_CONFIG, 0,
                            "E_STATE_DIRECTORY: %s cannot be made: %s; give a writable folder with "
                            "--state-dir",
