@@ -28,6 +28,8 @@ enum {
     MR_STEP_COMPLETIONS_MAX = 64,
     MR_IDLE_US_MAX = 100000, /* The fallback timer of a sleeping shard. */
     MR_HEARTBEAT_LOOK_US = 1000000,
+    MR_REMIND_US = 60000000, /* How often a trouble that lasts is told, */
+    MR_CALM_US = 3000000,    /* and how long it must be over. */
     MR_UNASSIGNED_NAMED = 16,
     MR_BACKOFF_US_MIN = 250000,
     MR_BACKOFF_US_MAX = 30000000,
@@ -201,8 +203,9 @@ struct mr_shard {
     int64_t recovery_from_us;
     uint64_t flush_from_bytes, flush_ratio; /* Sixteenths of output a dirty byte became, at most. */
     int64_t stats_read_us, heartbeat_looked_us;
-    uint8_t *row_text; /* MR_ROW_TEXT_BYTES */
-    char owner[49];    /* <worker set>-<shard>, for the record. */
+    int64_t full_told_us, full_seen_us; /* A full disk; told 0 = it is not. */
+    uint8_t *row_text;                  /* MR_ROW_TEXT_BYTES */
+    char owner[49];                     /* <worker set>-<shard>, for the record. */
     int watches[MR_WATCHES_MAX];
     uint32_t watch_count;
     mr_diag diag; /* Of tasks and recovery. */

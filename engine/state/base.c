@@ -23,8 +23,9 @@ enum {
     EMPTY_EPOCHS = MR_HORIZON + 4, /* Set aside, to bring a candidate to the horizon. */
     MANIFEST_OFFSETS = 2 * MR_OFFSETS_MAX,
     GROW_BYTES_MAX = 64 << 20,
-    GROW_SLACK = 8,      /* An eighth more than now: the state grows meanwhile. */
-    INDEX_MANIFEST = 64, /* Tags: below are buffers. */
+    RETRY_US = 1000 * 1000, /* Of a full filesystem. */
+    GROW_SLACK = 8,         /* An eighth more than now: the state grows meanwhile. */
+    INDEX_MANIFEST = 64,    /* Tags: below are buffers. */
     INDEX_SYNC,
     INDEX_SUPER,
     INDEX_SUPER_SYNC
@@ -94,6 +95,8 @@ uint32_t mr_base_demand(const mr_state *state)
     case MR_BASE_COPYING:
         return MR_DEMAND_PAUSE_INPUT;
     case MR_BASE_GROWING:
+        return (state->base.no_room == ENOSPC ? MR_DEMAND_SPACE : 0) |
+               (in_reserve(state) ? MR_DEMAND_PAUSE_INPUT : 0);
     case MR_BASE_FLUSHING:
     case MR_BASE_MANIFEST:
     case MR_BASE_SYNCING:
@@ -122,7 +125,8 @@ void mr_base_tick(mr_state *state, int64_t now_us, uint64_t budget_bytes)
         base->due_us = 0;
         base->phase = MR_BASE_GROWING;
     }
-    if (base->phase == MR_BASE_GROWING) {
+    if (base->phase == MR_BASE_GROWING && (base->no_room == 0 || now_us >= base->grow_retry_us)) {
+        base->grow_retry_us = now_us + RETRY_US;
         grow(state);
     }
     if (base->phase == MR_BASE_WAITING) {
@@ -180,11 +184,11 @@ void mr_base_grown(mr_state *state, int32_t error)
 
     MR_ASSERT(base->in_flight > 0);
     base->in_flight--;
+    base->no_room = error; /* Not fatal: the log goes on as long as it has room. */
     if (error == 0) {
         state->volume.data_bytes = base->sent_bytes;
-    } else { /* Not fatal: the log goes on as long as it has room. */
-        base->no_room = error;
-        base->phase = base->phase == MR_BASE_GROWING ? MR_BASE_NONE : base->phase;
+    } else if (error != ENOSPC && base->phase == MR_BASE_GROWING) {
+        base->phase = MR_BASE_NONE;
     }
 }
 
@@ -253,9 +257,12 @@ static uint64_t empty_epoch_bytes(const mr_state *state)
            MR_BLOCK_BYTES;
 }
 
-/* Only what the open epoch and the way to the horizon need is left of the log. */
+/* Only what the open epoch and the way to the horizon need is left of the log, or of the disk. */
 static bool in_reserve(const mr_state *state)
 {
+    if (mr_wal_is_short(state)) {
+        return true;
+    }
     const mr_volume *volume = &state->volume;
     const uint64_t all = (uint64_t)volume->part_count_max * volume->super.part_bytes;
     const uint64_t empty = empty_epoch_bytes(state);
@@ -347,6 +354,7 @@ static void grow(mr_state *state)
     }
     if (place(state, now + round_block(now / GROW_SLACK))) {
         base->phase = MR_BASE_WAITING;
+        base->no_room = 0;
         return;
     }
     const uint64_t missing = base->range_from + base->range_bytes - volume->data_bytes;

@@ -320,7 +320,9 @@ typedef struct mr_volume { /* The files. */
     uint32_t lost_parts;                  /* Blocks that are neither zero nor valid. */
     uint32_t part_count_max, parts_ready; /* Slots 0..parts_ready-1 were zero-filled. */
     bool part_pending;                    /* A file job is under way. */
-    int32_t part_error;                   /* errno of the last one that failed, 0 = none. */
+    int32_t part_error;    /* errno of the last one that failed, 0 = none; ENOSPC until enough parts
+                              are ahead again. */
+    int64_t part_retry_us; /* Not before then: the next try of a full filesystem. */
 } mr_volume;
 
 typedef enum mr_base_phase {
@@ -340,8 +342,10 @@ typedef enum mr_base_phase {
 typedef struct mr_base { /* The candidate, and what writes it. */
     mr_base_phase phase;
     int32_t error;   /* FAILED: errno. */
-    int32_t no_room; /* The file could not grow: errno; no base until the next roll. */
-    uint64_t epoch;  /* b = c */
+    int32_t no_room; /* The file could not grow: errno; GROWING asks a full filesystem again, after
+                        any other there is no base until the next roll. */
+    int64_t grow_retry_us; /* Not before then. */
+    uint64_t epoch;        /* b = c */
     uint64_t wal_position;
     uint8_t wal_previous[16];
     uint64_t range_from, range_bytes; /* In the data file. */
@@ -481,6 +485,8 @@ void mr_wal_send(mr_state *state, uint64_t total_bytes);
 void mr_wal_refuse(mr_state *state, mr_status status);
 void mr_wal_pump(mr_state *state);
 void mr_wal_prepare_parts(mr_state *state);
+/* The filesystem is full, and fewer parts are ready than are set aside for the open epoch. */
+bool mr_wal_is_short(const mr_state *state);
 /*
  * Writes the newest delta once more, as it was read: its own sync may have failed in a former life,
  * and what reads back may only be cached. All earlier ones were durable before the next was sent.
