@@ -21,7 +21,7 @@ enum tag_kind { TAG_PIECE = 1, TAG_SYNC, TAG_PART, TAG_TRANSFER, TAG_BASE, TAG_G
 
 enum {
     KIND_SHIFT = 32,
-    SEND_BATCH = 32,
+    REAP_BATCH = 32,
     BLOCKING_WAIT_US = 100 * 1000,
     TRANSFERS_MAX = 16,
     DIRTY_SHARE = 4,  /* An epoch closes at a quarter of the largest; */
@@ -480,31 +480,24 @@ static void send_pieces(mr_state *state)
 {
     mr_flight *flight = &state->flight;
 
+    /* One at a time: they are large, and between any two a crash point can stand. */
     while (flight->sent < flight->piece_count) {
-        mr_io_request requests[SEND_BATCH];
-        /* The last piece goes alone, so that a crash point can stand before it. */
-        const uint32_t rest = flight->piece_count - flight->sent;
-        uint32_t count = rest > 1 ? rest - 1 : 1;
-        count = count < SEND_BATCH ? count : SEND_BATCH;
-        if (rest == 1 && flight->piece_count > 1) {
+        const mr_piece *piece = &flight->pieces[flight->sent];
+        const mr_io_request request = {.op = flight->durable ? MR_IO_WRITE_DURABLE : MR_IO_WRITE,
+                                       .file = state->volume.wal_file,
+                                       .offset = piece->offset,
+                                       .buffer = piece->bytes,
+                                       .size_bytes = piece->size_bytes,
+                                       .tag = tag_of(TAG_PIECE, flight->sent)};
+        if (flight->sent > 0) {
             mr_crash_pass(MR_K4);
         }
-        for (uint32_t i = 0; i < count; i++) {
-            const mr_piece *piece = &flight->pieces[flight->sent + i];
-            requests[i] = (mr_io_request){.op = flight->durable ? MR_IO_WRITE_DURABLE : MR_IO_WRITE,
-                                          .file = state->volume.wal_file,
-                                          .offset = piece->offset,
-                                          .buffer = piece->bytes,
-                                          .size_bytes = piece->size_bytes,
-                                          .tag = tag_of(TAG_PIECE, flight->sent + i)};
+        if (mr_ring_submit(state->ring, &request, 1) != 1) {
+            return; /* The ring is full; called again when something has completed. */
         }
-        const uint32_t taken = mr_ring_submit(state->ring, requests, count);
-        flight->sent += taken;
-        if (flight->piece_count == 1 && taken == 1) {
+        flight->sent++;
+        if (flight->piece_count == 1) {
             mr_crash_pass(MR_K4);
-        }
-        if (taken < count) {
-            return;
         }
     }
 }
@@ -542,12 +535,12 @@ static void fail(mr_state *state, mr_status status, int32_t error)
 /* Waits for completions and takes the store's; what belongs to others is kept for return_others. */
 static void reap_blocking(mr_state *state)
 {
-    mr_io_completion completions[SEND_BATCH];
-    uint32_t count = mr_ring_reap(state->ring, completions, SEND_BATCH);
+    mr_io_completion completions[REAP_BATCH];
+    uint32_t count = mr_ring_reap(state->ring, completions, REAP_BATCH);
 
     if (count == 0) {
         mr_ring_wait(state->ring, 1, BLOCKING_WAIT_US);
-        count = mr_ring_reap(state->ring, completions, SEND_BATCH);
+        count = mr_ring_reap(state->ring, completions, REAP_BATCH);
     }
     for (uint32_t i = 0; i < count; i++) {
         if ((completions[i].tag & MR_STATE_TAG) != 0 && completions[i].tag >> 63 == 0) {
