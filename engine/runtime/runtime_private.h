@@ -334,6 +334,17 @@ typedef struct mr_partition_set {
 mr_status mr_partition_set_parse(const char *text, uint32_t partition_count, mr_partition_set *set,
                                  mr_diag *diag);
 
+/* ---- watchdog.c ---- */
+typedef struct mr_watchdog { /* Of one shard; control's. */
+    uint64_t turns;          /* When it was last seen to turn. */
+    int64_t looked_us, still_us;
+    bool is_told;
+} mr_watchdog;
+/* STANDS: for ten seconds, told once. TURNS: again, after that. */
+typedef enum mr_watch_word { MR_WATCH_NOTHING, MR_WATCH_STANDS, MR_WATCH_TURNS } mr_watch_word;
+/* `turns`: the shard's counter. Called often. */
+mr_watch_word mr_watchdog_look(mr_watchdog *dog, uint64_t turns, int64_t now_us);
+
 enum { MR_PATH_BYTES_MAX = 4096 };
 
 typedef struct mr_worker_file { /* What a state directory remembers; worker_file.c. */

@@ -79,6 +79,7 @@ uint32_t mr_shard_step(mr_shard *shard)
     }
     step_state(shard);
     find_stopped(shard);
+    mr_counter_add(&shard->counters.turns, 1);
     const int64_t cycle_us = shard->env.clock.type->monotonic_us(shard->env.clock.self) - before_us;
     if ((uint64_t)cycle_us > mr_counter_read(&shard->counters.step_cycle_us_max)) {
         mr_counter_set(&shard->counters.step_cycle_us_max, (uint64_t)cycle_us);
