@@ -32,7 +32,7 @@ def crash_four_times(t, io, point, passes):
                          t.state_dir / documents.app_of(t))
     inspect.expect_exit(harness.EXIT_OK)
     largest = max(int(size) for size in re.findall(r" bytes (\d+)", inspect.stdout()))
-    assert 2 * MIB < largest <= 3 * MIB, f"a delta of {largest} bytes is not of three writes"
+    assert largest > 2 * MIB, f"a delta of {largest} bytes is not of three writes"
 
 
 def between_writes(t, io):

@@ -110,7 +110,7 @@ def test_partitioner_same_and_by_expression(t):
                                  for n in range(partition, 40, 4)], "--partition", partition)
     columns = {"k": "text not null", "v": "bigint"}
     for name, partitioner, place in (("same", "same", lambda row: (row["v"] + 20) % 4),
-                                     ("expr", {"expr": "v * 3"}, lambda row: row["v"] * 3 % 3)):
+                                     ("expr", {"expr": "v"}, lambda row: row["v"] % 3)):
         sink = t.topic(f"out-{name}", partitions=4 if name == "same" else 3)
         text = keyed(t, source, sink, columns, "k", partitioner=partitioner)
         text["sources"]["events"]["partitioner"] = "opaque"

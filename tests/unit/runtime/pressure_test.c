@@ -106,6 +106,25 @@ static void test_a_full_disk_holds_input_back(void **state)
     free_on_disk(f, disk);
 }
 
+/* Room for the format and no more: nothing is read, and no base can make room. */
+static void test_a_disk_that_is_full_from_the_start(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(4);
+    mr_sim_disk_fault(disk, &(mr_sim_fault){.space_error_at = 4, .for_ever = true});
+    fixture *f = fixture_on_disk(disk);
+
+    (void)state;
+    drive(f, wants_space);
+    (void)stall(f);
+    assert_true(is_running(f) && has_settled(f));
+    assert_false(all_committed(f));
+    mr_sim_disk_fault(disk, &(mr_sim_fault){.space_error_at = 0});
+    drive(f, all_committed);
+    check_all(f);
+    assert_int_equal(recoveries(f), 0);
+    free_on_disk(f, disk);
+}
+
 /* The pause is no state of the input alone: a stop gets through, a failure is recovered. */
 static void test_a_full_disk_lets_a_stop_and_a_recovery_through(void **state)
 {
@@ -207,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_full_disk_holds_input_back),
+        cmocka_unit_test(test_a_disk_that_is_full_from_the_start),
         cmocka_unit_test(test_a_full_disk_lets_a_stop_and_a_recovery_through),
         cmocka_unit_test(test_a_slow_disk_holds_input_back),
         cmocka_unit_test(test_a_blocked_committer_holds_input_back),
