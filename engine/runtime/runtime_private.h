@@ -151,6 +151,11 @@ typedef struct mr_pace {                       /* How fast output is committed. 
     int64_t committed_us; /* When the last one was. */
 } mr_pace;
 
+typedef struct mr_rows { /* When larger batches are tried, rows.c. */
+    uint32_t wait_epochs, calm_epochs;
+    bool is_trial; /* The size was raised and has not held yet. */
+} mr_rows;
+
 typedef enum mr_shard_phase {
     MR_SHARD_RECOVER, /* Must begin a recovery (also the start). */
     MR_SHARD_BACKOFF,
@@ -193,7 +198,8 @@ struct mr_shard {
     int64_t now_us, wall_us, backoff_until_us, quiet_since_us;
     int64_t backoff_us;
     uint32_t recoveries_without_ack, io_failures;
-    uint32_t rows_max;
+    uint32_t rows_max; /* Of a batch. */
+    mr_rows rows;
     uint32_t next_lane;    /* Rotation of sources. */
     uint32_t parked_count; /* Lanes that wait for state reads. */
     bool stop_requested, found_data;
@@ -294,6 +300,12 @@ mr_step mr_epoch_seal(mr_shard *shard, bool is_claim);
 void mr_pace_note(mr_pace *pace, uint64_t bytes, int64_t opened_us, int64_t now_us);
 /* Output an epoch may hold, in bytes, so that its commit takes little longer than the interval. */
 uint64_t mr_pace_limit(const mr_pace *pace, int64_t interval_us);
+
+/* ---- rows.c ---- */
+/* A batch did not fit: smaller ones from now on. */
+void mr_rows_overflow(mr_shard *shard);
+/* An epoch with input was committed. */
+void mr_rows_committed(mr_shard *shard);
 
 /* ---- commit.c ---- */
 uint32_t mr_commit_step(mr_shard *shard);

@@ -16,7 +16,9 @@ enum {
     STALL_S = 60,
     TURNS_A_SECOND_MAX =
         30, /* A shard that sleeps wakes ten times; one that spins, 10,000 times. */
-    FULL_STEPS = 20000
+    FULL_STEPS = 20000,
+    MANY_ROWS = 2499,
+    MORE_ROWS = 700
 };
 
 static void drain(void *self, int descriptor)
@@ -222,6 +224,56 @@ static void test_a_full_client_holds_input_back(void **state)
     free_fixture(f);
 }
 
+/* Every batch of the largest size overflows: it is tried ever less often, not behind each epoch;
+ * until it has held for as long. */
+static void test_batches_that_never_fit_are_tried_less_and_less(void **state)
+{
+    fixture *f = fixture_with_rows(3, true, MANY_ROWS);
+
+    (void)state;
+    f->kafka.fetch_rows = MR_BATCH_ROWS_MAX;
+    f->sink_spec.value_bytes = 6000; /* 512 of them fit the arena, 1,024 do not. */
+    open_it(f);
+    drive(f, all_committed);
+    check_all(f);
+    const uint64_t before = recoveries(f);
+    assert_in_range(before, 3, 5); /* In some 15 epochs: behind 1, 2, 4, 8 of them. */
+    assert_true(f->shard->rows.wait_epochs > 1);
+    f->sink_spec.value_bytes = 0;
+    f->kafka.fetch_rows = EPOCH_ROWS;
+    f->plan.commit.records = EPOCH_ROWS;
+    for (uint32_t p = 0; p < 3; p++) {
+        feed(f, TOPIC_IN, p, MORE_ROWS);
+    }
+    drive(f, all_committed);
+    assert_int_equal(f->shard->rows_max, MR_BATCH_ROWS_MAX);
+    assert_int_equal(f->shard->rows.wait_epochs, 0);
+    assert_int_equal(recoveries(f), before);
+    free_fixture(f);
+}
+
+/* What overflowed once is forgotten. */
+static void test_batches_grow_again(void **state)
+{
+    fixture *f = fixture_with_rows(3, true, FAKE_RECORDS - 1);
+
+    (void)state;
+    f->kafka.fetch_rows = MR_BATCH_ROWS_MAX;
+    f->sink_spec.value_bytes = 20000;
+    open_it(f);
+    for (uint32_t i = 0; i < FULL_STEPS && f->shard->rows_max > MR_BATCH_ROWS_MAX / 8; i++) {
+        step_once(f);
+    }
+    f->sink_spec.value_bytes = 0;
+    const uint64_t before = recoveries(f);
+    drive(f, all_committed);
+    check_all(f);
+    assert_int_equal(f->shard->rows_max, MR_BATCH_ROWS_MAX);
+    assert_int_equal(f->shard->rows.wait_epochs, 0);
+    assert_int_equal(recoveries(f), before);
+    free_fixture(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +282,8 @@ int main(void)
         cmocka_unit_test(test_a_full_disk_lets_a_stop_and_a_recovery_through),
         cmocka_unit_test(test_a_slow_disk_holds_input_back),
         cmocka_unit_test(test_a_blocked_committer_holds_input_back),
-        cmocka_unit_test(test_a_full_client_holds_input_back)};
+        cmocka_unit_test(test_a_full_client_holds_input_back),
+        cmocka_unit_test(test_batches_that_never_fit_are_tried_less_and_less),
+        cmocka_unit_test(test_batches_grow_again)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
