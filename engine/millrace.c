@@ -172,6 +172,11 @@ static mr_status file_partitions(const mr_plan *plan, uint32_t *count, mr_diag *
 /* The signals are blocked before any thread starts, so that every thread inherits that. */
 static bool open_signals(mr_signals *signals)
 {
+    sigset_t never; /* A limit of file sizes is an error of a write, not the end. */
+
+    sigemptyset(&never);
+    sigaddset(&never, SIGXFSZ);
+    (void)sigprocmask(SIG_BLOCK, &never, NULL);
     sigemptyset(&signals->set);
     sigaddset(&signals->set, SIGTERM);
     sigaddset(&signals->set, SIGINT);

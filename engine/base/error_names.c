@@ -209,7 +209,9 @@ static const mr_error_name names[] = {
      "Mount the right disk, or give the right `--state-dir`. If the state is lost, start with\n"
      "another `app`.\n"},
     {"E_STATE_NO_SPACE", "no room for the next epoch on disk",
-     "The disk is full, or the delta log has reached `state.wal_max`.\n",
+     "The disk is full, or the delta log has reached `state.wal_max`. A worker that runs pauses "
+     "its\n"
+     "input on a full disk and goes on by itself when there is room; a start ends.\n",
      "E_STATE_NO_SPACE: .../shard-0.wal: no room for epoch 48211: state.wal_max is reached",
      "Free the disk, or raise `state.wal_max`. Nothing is lost: the epoch was not committed.\n"},
     {"E_STATE_TOO_OLD", "Kafka went back further than the state can follow",

@@ -196,6 +196,11 @@ static void sum(const mr_block *block, uint8_t checksum[16])
 
 static mr_status failed(const mr_block_file *file, const char *what, mr_diag *diag)
 {
+    if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
+        return mr_diag_set(diag, MR_ERR_LIMIT, 0,
+                           "E_STATE_NO_SPACE: %s %s: %s; free space on that filesystem", file->path,
+                           what, strerror(errno));
+    }
     return mr_diag_set(diag, MR_ERR_CONFIG, 0,
                        "E_STATE_DIRECTORY: %s %s: %s; give a writable folder with --state-dir",
                        file->path, what, strerror(errno));

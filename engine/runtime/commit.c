@@ -59,8 +59,7 @@ void mr_commit_acknowledge(mr_shard *shard, uint64_t epoch)
         shard->recoveries_without_ack = 0;
         shard->backoff_us = 0;
         shard->io_failures = 0;
-        shard->rows_max =
-            shard->rows_max * 2 > MR_BATCH_ROWS_MAX ? MR_BATCH_ROWS_MAX : shard->rows_max * 2;
+        mr_rows_committed(shard);
     }
     if (sinks_committed(shard, epoch) == MR_STEP_FAILED) {
         mr_recovery_begin(shard, shard->diag.status, &shard->diag);

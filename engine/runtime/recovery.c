@@ -56,7 +56,7 @@ void mr_recovery_begin(mr_shard *shard, mr_status status, const mr_diag *diag)
         shard->recoveries_without_ack++;
     }
     if (status == MR_ERR_OVERFLOW) {
-        shard->rows_max = shard->rows_max / 2 > 0 ? shard->rows_max / 2 : 1;
+        mr_rows_overflow(shard);
     }
     drop_everything(shard);
     mr_attempt_end(shard, NULL);

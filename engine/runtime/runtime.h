@@ -68,6 +68,7 @@ typedef struct mr_shard_counters { /* One writer: the shard. */
     mr_counter is_drained;   /* 1: bounded inputs are at their end, all committed. */
     mr_counter state_keys, state_bytes, wal_bytes;
     mr_counter step_cycle_us_max;
+    mr_counter turns; /* Steps: whether it lives. */
 } mr_shard_counters;
 
 typedef struct mr_shard mr_shard;

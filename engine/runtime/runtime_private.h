@@ -28,6 +28,8 @@ enum {
     MR_STEP_COMPLETIONS_MAX = 64,
     MR_IDLE_US_MAX = 100000, /* The fallback timer of a sleeping shard. */
     MR_HEARTBEAT_LOOK_US = 1000000,
+    MR_REMIND_US = 60000000, /* How often a trouble that lasts is told, */
+    MR_CALM_US = 3000000,    /* and how long it must be over. */
     MR_UNASSIGNED_NAMED = 16,
     MR_BACKOFF_US_MIN = 250000,
     MR_BACKOFF_US_MAX = 30000000,
@@ -162,6 +164,10 @@ typedef struct mr_attempt { /* attempt.c */
     int64_t range_end;      /* No other input is tried before its records up to here passed. */
     bool is_begun;          /* The mark was written as open. */
 } mr_attempt;
+typedef struct mr_rows { /* When larger batches are tried, rows.c. */
+    uint32_t wait_epochs, calm_epochs;
+    bool is_trial; /* The size was raised and has not held yet. */
+} mr_rows;
 
 typedef enum mr_shard_phase {
     MR_SHARD_RECOVER, /* Must begin a recovery (also the start). */
@@ -207,7 +213,8 @@ struct mr_shard {
     int64_t now_us, wall_us, backoff_until_us, quiet_since_us;
     int64_t backoff_us;
     uint32_t recoveries_without_ack, io_failures;
-    uint32_t rows_max;
+    uint32_t rows_max; /* Of a batch. */
+    mr_rows rows;
     uint32_t next_lane;    /* Rotation of sources. */
     uint32_t parked_count; /* Lanes that wait for state reads. */
     bool stop_requested, found_data;
@@ -217,8 +224,9 @@ struct mr_shard {
     int64_t recovery_from_us;
     uint64_t flush_from_bytes, flush_ratio; /* Sixteenths of output a dirty byte became, at most. */
     int64_t stats_read_us, heartbeat_looked_us;
-    uint8_t *row_text; /* MR_ROW_TEXT_BYTES */
-    char owner[49];    /* <worker set>-<shard>, for the record. */
+    int64_t full_told_us, full_seen_us; /* A full disk; told 0 = it is not. */
+    uint8_t *row_text;                  /* MR_ROW_TEXT_BYTES */
+    char owner[49];                     /* <worker set>-<shard>, for the record. */
     int watches[MR_WATCHES_MAX];
     uint32_t watch_count;
     mr_diag diag; /* Of tasks and recovery. */
@@ -362,6 +370,12 @@ void mr_pace_note(mr_pace *pace, uint64_t bytes, int64_t opened_us, int64_t now_
 /* Output an epoch may hold, in bytes, so that its commit takes little longer than the interval. */
 uint64_t mr_pace_limit(const mr_pace *pace, int64_t interval_us);
 
+/* ---- rows.c ---- */
+/* A batch did not fit: smaller ones from now on. */
+void mr_rows_overflow(mr_shard *shard);
+/* An epoch with input was committed. */
+void mr_rows_committed(mr_shard *shard);
+
 /* ---- commit.c ---- */
 uint32_t mr_commit_step(mr_shard *shard);
 void mr_commit_acknowledge(mr_shard *shard, uint64_t epoch);
@@ -436,6 +450,16 @@ mr_status mr_block_file_open(mr_block_file *file, const mr_block_kind *kind, con
 mr_status mr_block_file_write(mr_block_file *file, const mr_block_kind *kind, mr_block *block,
                               mr_diag *diag);
 void mr_block_file_close(mr_block_file *file);
+/* ---- watchdog.c ---- */
+typedef struct mr_watchdog { /* Of one shard; control's. */
+    uint64_t turns;          /* When it was last seen to turn. */
+    int64_t looked_us, still_us;
+    bool is_told;
+} mr_watchdog;
+/* STANDS: for ten seconds, told once. TURNS: again, after that. */
+typedef enum mr_watch_word { MR_WATCH_NOTHING, MR_WATCH_STANDS, MR_WATCH_TURNS } mr_watch_word;
+/* `turns`: the shard's counter. Called often. */
+mr_watch_word mr_watchdog_look(mr_watchdog *dog, uint64_t turns, int64_t now_us);
 
 typedef struct mr_worker_file { /* What a state directory remembers; worker_file.c. */
     mr_block_file file;

@@ -18,6 +18,7 @@ static uint32_t step_parked(mr_shard *shard);
 static uint32_t step_sources(mr_shard *shard);
 static uint32_t poll_source(mr_lane *lane, mr_task *source);
 static void step_state(mr_shard *shard);
+static void tell_space(mr_shard *shard);
 static bool source_is_done(const mr_task *source);
 static void find_end(mr_shard *shard);
 static void find_stopped(mr_shard *shard);
@@ -82,6 +83,7 @@ uint32_t mr_shard_step(mr_shard *shard)
     }
     step_state(shard);
     find_stopped(shard);
+    mr_counter_add(&shard->counters.turns, 1);
     const int64_t cycle_us = shard->env.clock.type->monotonic_us(shard->env.clock.self) - before_us;
     if ((uint64_t)cycle_us > mr_counter_read(&shard->counters.step_cycle_us_max)) {
         mr_counter_set(&shard->counters.step_cycle_us_max, (uint64_t)cycle_us);
@@ -396,6 +398,10 @@ static void step_state(mr_shard *shard)
 {
     const bool is_open = (shard->phase == MR_SHARD_RUN && shard->epoch.phase != MR_EPOCH_SEAL) ||
                          (shard->phase == MR_SHARD_CLAIM && shard->undecided.is_used);
+    if (shard->phase == MR_SHARD_RUN || shard->phase == MR_SHARD_CLAIM) {
+        mr_state_retry(shard->state, shard->now_us);
+        tell_space(shard);
+    }
     if (!is_open) {
         return;
     }
@@ -405,6 +411,29 @@ static void step_state(mr_shard *shard)
     }
     mr_state_tick(shard->state, shard->now_us, MR_TICK_BYTES);
     read_counters(shard);
+}
+
+/* A full disk, when it begins, once a minute while it lasts, and when it has been over for some
+ * seconds: bases make room in the log again and again. */
+static void tell_space(mr_shard *shard)
+{
+    const bool is_full = (mr_state_demand(shard->state) & MR_DEMAND_SPACE) != 0;
+    mr_diag diag = {.status = MR_OK};
+
+    shard->full_seen_us = is_full ? shard->now_us : shard->full_seen_us;
+    if (is_full ? shard->full_told_us != 0 && shard->now_us - shard->full_told_us < MR_REMIND_US
+                : shard->full_told_us == 0 || shard->now_us - shard->full_seen_us < MR_CALM_US) {
+        return;
+    }
+    if (is_full) {
+        mr_told(mr_state_no_space(shard->state, &diag));
+    }
+    const mr_log_field fields[] = {{.name = "shard", .number = shard->options.index},
+                                   {.name = "cause", .text = diag.text}};
+    mr_log_event(shard->env.log, is_full ? MR_LOG_WARN : MR_LOG_INFO, "state",
+                 is_full ? "the disk is full" : "there is room on the disk again", fields,
+                 is_full ? MR_LENGTH(fields) : 1);
+    shard->full_told_us = is_full ? shard->now_us : 0;
 }
 
 static bool source_is_done(const mr_task *source)

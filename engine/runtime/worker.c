@@ -25,6 +25,7 @@ enum {
     CONTROL_TURN_MS = 50,
     PROGRESS_US = 1000000,
     STOP_US_MAX = 8000000, /* A stop that has not committed by then is given up: safe. */
+    END_US_MAX = 9500000,  /* A shard that has not ended by then never will: it hangs in a call. */
     PREFLIGHT_MS = 15000
 };
 
@@ -42,6 +43,7 @@ typedef struct mr_shard_thread { /* Control's view of a shard. */
     _Atomic(const mr_shard_counters *) counters;
     mr_block_file marks;
     mr_shard_counters last; /* Copied when the shard closes. */
+    mr_watchdog watchdog;   /* Control's. */
     mr_diag diag;           /* status MR_OK: ended in good order. */
 } mr_shard_thread;
 
@@ -74,6 +76,8 @@ static mr_status shard_run(mr_shard_thread *thread);
 static mr_status open_files(mr_shard_thread *thread);
 static mr_status write_mark(void *self, const mr_mark *mark, mr_diag *diag);
 static mr_status watch_shards(mr_worker *worker, mr_diag *diag);
+static void watch_turns(mr_shard_thread *thread, const mr_shard_counters *counters, int64_t now_us);
+static void end_process(const mr_worker *worker);
 static void request_stop(mr_worker *worker, bool abandon);
 static void log_started(const mr_worker *worker);
 static void log_progress(mr_worker *worker, bool is_final);
@@ -213,6 +217,12 @@ static mr_status make_directory(mr_worker *worker, mr_diag *diag)
     }
     if ((mkdir(root, 0700) != 0 && errno != EEXIST) ||
         (mkdir(worker->directory, 0700) != 0 && errno != EEXIST)) {
+        if (errno == ENOSPC || errno == EDQUOT) {
+            return mr_diag_set(diag, MR_ERR_LIMIT, 0,
+                               "E_STATE_NO_SPACE: %s cannot be made: %s; free space on that "
+                               "filesystem",
+                               worker->directory, strerror(errno));
+        }
         return mr_diag_set(diag, MR_ERR_CONFIG, 0,
                            "E_STATE_DIRECTORY: %s cannot be made: %s; give a writable folder with "
                            "--state-dir",
@@ -459,6 +469,7 @@ static mr_status watch_shards(mr_worker *worker, mr_diag *diag)
                 atomic_load_explicit(&thread->counters, memory_order_acquire);
             drained += counters != NULL && mr_counter_read(&counters->is_drained) != 0;
             if (atomic_load_explicit(&thread->is_done, memory_order_acquire) == 0) {
+                watch_turns(thread, counters, now_us);
                 continue;
             }
             done++;
@@ -479,11 +490,50 @@ static mr_status watch_shards(mr_worker *worker, mr_diag *diag)
         if (stopping_since_us != 0 && now_us - stopping_since_us > STOP_US_MAX) {
             request_stop(worker, true);
         }
+        if (stopping_since_us != 0 && now_us - stopping_since_us > END_US_MAX) {
+            end_process(worker);
+        }
         if (worker->options->progress && now_us - worker->last_progress_us >= PROGRESS_US) {
             log_progress(worker, false);
         }
         poll(NULL, 0, CONTROL_TURN_MS); /* A signal ends it early. */
     }
+}
+
+static void watch_turns(mr_shard_thread *thread, const mr_shard_counters *counters, int64_t now_us)
+{
+    if (counters == NULL) {
+        return; /* Being opened. */
+    }
+    const mr_watch_word word =
+        mr_watchdog_look(&thread->watchdog, mr_counter_read(&counters->turns), now_us);
+    const mr_log_field fields[] = {
+        {.name = "shard", .number = thread->options.index},
+        {.name = "cause",
+         .text = mr_counter_read(&counters->is_running) != 0
+                     ? "it waits in a call that does not come back: a sink's reader, or the disk"
+                     : "it recovers: much state is loaded, or the disk does not answer"}};
+    if (word == MR_WATCH_STANDS) {
+        mr_log_event(thread->env.log, MR_LOG_WARN, "worker", "a shard stands for 10 s", fields,
+                     MR_LENGTH(fields));
+    } else if (word == MR_WATCH_TURNS) {
+        mr_log_event(thread->env.log, MR_LOG_INFO, "worker", "the shard goes on", fields, 1);
+    }
+}
+
+/* What it holds cannot be taken from a thread that hangs, so nothing is closed: as after a kill. */
+static void end_process(const mr_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->shard_count; i++) {
+        const mr_shard_thread *thread = &worker->threads[i];
+        const mr_log_field field = {.name = "shard", .number = i};
+        if (atomic_load_explicit(&thread->is_done, memory_order_acquire) == 0) {
+            mr_log_event(worker->options->log, MR_LOG_ERROR, "worker",
+                         "the shard does not end; ending the process, a restart recovers", &field,
+                         1);
+        }
+    }
+    _exit(EXIT_FAILURE);
 }
 
 static void request_stop(mr_worker *worker, bool abandon)

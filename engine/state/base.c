@@ -22,9 +22,10 @@ enum {
     TIMED_SHARE = 16,              /* or, by time, a sixteenth of the state. */
     EMPTY_EPOCHS = MR_HORIZON + 4, /* Set aside, to bring a candidate to the horizon. */
     GROW_BYTES_MAX = 64 << 20,
-    GROW_TRIES = 3,      /* In the reserve; then epochs are refused. */
-    GROW_SLACK = 8,      /* An eighth more than now: the state grows meanwhile. */
-    INDEX_MANIFEST = 64, /* Tags: below are buffers. */
+    GROW_TRIES = 3,         /* In the reserve; then epochs are refused. */
+    RETRY_US = 1000 * 1000, /* Of a full filesystem. */
+    GROW_SLACK = 8,         /* An eighth more than now: the state grows meanwhile. */
+    INDEX_MANIFEST = 64,    /* Tags: below are buffers. */
     INDEX_SYNC,
     INDEX_SUPER,
     INDEX_SUPER_SYNC
@@ -36,6 +37,7 @@ enum {
 static uint64_t state_bytes(const mr_state *state);
 static uint64_t empty_epoch_bytes(const mr_state *state);
 static bool in_reserve(const mr_state *state);
+static bool must_be_now(const mr_state *state);
 static bool is_due(mr_state *state, int64_t now_us);
 static uint64_t manifest_bytes_of(const mr_state *state, uint64_t chunk_count,
                                   uint32_t *offset_count);
@@ -87,6 +89,8 @@ uint32_t mr_base_demand(const mr_state *state)
     case MR_BASE_COPYING:
         return MR_DEMAND_PAUSE_INPUT;
     case MR_BASE_GROWING:
+        return (state->base.no_room == ENOSPC ? MR_DEMAND_SPACE : 0) |
+               (in_reserve(state) ? MR_DEMAND_PAUSE_INPUT : 0);
     case MR_BASE_FLUSHING:
     case MR_BASE_MANIFEST:
     case MR_BASE_SYNCING:
@@ -96,8 +100,9 @@ uint32_t mr_base_demand(const mr_state *state)
     case MR_BASE_READY:
         return in_reserve(state) ? MR_DEMAND_CLOSE_EPOCH | MR_DEMAND_PAUSE_INPUT | MR_DEMAND_COMMIT
                                  : 0;
-    case MR_BASE_NONE: /* The file is asked again; input waits for the answers. */
-        return state->base.no_room != 0 && in_reserve(state) && !mr_base_is_hopeless(state)
+    case MR_BASE_NONE: /* It begins in the next tick, or the file is asked again. */
+        return (state->base.no_room != 0 ? in_reserve(state) : must_be_now(state)) &&
+                       !mr_base_is_hopeless(state)
                    ? MR_DEMAND_PAUSE_INPUT
                    : 0;
     case MR_BASE_FAILED:
@@ -118,7 +123,9 @@ void mr_base_tick(mr_state *state, int64_t now_us, uint64_t budget_bytes)
         base->due_us = 0;
         base->phase = MR_BASE_GROWING;
     }
-    if (base->phase == MR_BASE_GROWING) {
+    if (base->phase == MR_BASE_GROWING &&
+        (base->no_room != ENOSPC || now_us >= base->grow_retry_us)) {
+        base->grow_retry_us = now_us + RETRY_US;
         grow(state);
     }
     if (base->phase == MR_BASE_WAITING) {
@@ -177,10 +184,10 @@ void mr_base_grown(mr_state *state, int32_t error)
 
     MR_ASSERT(base->in_flight > 0);
     base->in_flight--;
+    base->no_room = error; /* Not fatal: the log goes on as long as it has room. */
     if (error == 0) {
         state->volume.data_bytes = base->sent_bytes;
-    } else { /* Not fatal: the log goes on, and a part further on the file is asked again. */
-        base->no_room = error;
+    } else if (error != ENOSPC) { /* Not fatal either: asked again a part further on. */
         base->refusals++;
         base->retry_position = state->log.end.position + state->volume.super.part_bytes;
         base->phase = base->phase == MR_BASE_GROWING ? MR_BASE_NONE : base->phase;
@@ -263,9 +270,12 @@ static uint64_t empty_epoch_bytes(const mr_state *state)
            MR_BLOCK_BYTES;
 }
 
-/* Only what the open epoch and the way to the horizon need is left of the log. */
+/* Only what the open epoch and the way to the horizon need is left of the log, or of the disk. */
 static bool in_reserve(const mr_state *state)
 {
+    if (mr_wal_is_short(state)) {
+        return true;
+    }
     const mr_volume *volume = &state->volume;
     const uint64_t all = mr_parts_all(volume);
     const uint64_t empty = empty_epoch_bytes(state);
@@ -274,6 +284,16 @@ static bool in_reserve(const mr_state *state)
     const uint64_t reserve = wanted < all / 2 ? wanted : all / 2;
 
     return mr_parts_left(state) <= reserve;
+}
+
+/* What the last base's way to the horizon wrote is not worth another one, unless it is half of a
+ * small log: the rest is what the next base needs. */
+static bool must_be_now(const mr_state *state)
+{
+    const uint64_t half = mr_parts_all(&state->volume) / 2;
+    const uint64_t way = 2 * EMPTY_EPOCHS * empty_epoch_bytes(state);
+
+    return in_reserve(state) && mr_base_delta_since(state) > (way < half ? way : half);
 }
 
 static bool is_due(mr_state *state, int64_t now_us)
@@ -293,8 +313,7 @@ static bool is_due(mr_state *state, int64_t now_us)
     if (since >= limit) {
         return true;
     }
-    /* What the last base's way to the horizon wrote is not worth another one. */
-    if (in_reserve(state) && since > 2 * EMPTY_EPOCHS * empty_epoch_bytes(state)) {
+    if (must_be_now(state)) {
         return true;
     }
     return now_us >= state->base.due_us && since >= bytes / TIMED_SHARE;
@@ -361,6 +380,7 @@ static void grow(mr_state *state)
         base->no_room = 0;
         base->refusals = 0;
         base->phase = MR_BASE_WAITING;
+        base->no_room = 0;
         return;
     }
     const uint64_t missing = base->range_from + base->range_bytes - volume->data_bytes;

@@ -345,6 +345,7 @@ static void settle_at(mr_state *state, const mr_judgement *judgement, uint64_t i
     state->follows = state->acked = judgement->epoch;
     state->flight.phase = MR_FLIGHT_NONE;
     state->flight_is_full = false;
+    state->parts_wanted = 0;
     state->memory_intact = true;
     state->generation++;
     state->epochs[0] = state->epochs[1] = (mr_epoch){.number = 0};

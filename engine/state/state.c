@@ -144,7 +144,13 @@ uint32_t mr_state_demand(const mr_state *state)
             demand |= MR_DEMAND_STUCK;
         }
     }
-    return mr_state_is_durable(state) ? demand | mr_base_demand(state) : demand;
+    if (!mr_state_is_durable(state)) {
+        return demand;
+    }
+    if (mr_wal_is_short(state)) {
+        demand |= MR_DEMAND_PAUSE_INPUT | MR_DEMAND_SPACE;
+    }
+    return demand | mr_base_demand(state);
 }
 
 uint64_t mr_state_dirty_bytes(const mr_state *state)

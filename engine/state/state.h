@@ -76,12 +76,15 @@ typedef struct mr_task_point { /* What Kafka's record says of a task, or what we
 } mr_task_point;
 
 /* COMMIT: seal and commit an epoch even if nothing is open, with every input's offset unchanged:
- * the log is nearly full and a finished base waits for acknowledgements to be installed. */
+ * the log is nearly full and a finished base waits for acknowledgements to be installed.
+ * SPACE: the filesystem is full, mr_state_no_space() tells where; asked again by mr_state_retry().
+ */
 enum {
     MR_DEMAND_CLOSE_EPOCH = 1,
     MR_DEMAND_PAUSE_INPUT = 2,
     MR_DEMAND_STUCK = 4,
-    MR_DEMAND_COMMIT = 8
+    MR_DEMAND_COMMIT = 8,
+    MR_DEMAND_SPACE = 16
 };
 
 /* Opens or formats the files, takes the lock, replays nothing yet. MR_ERR_REFUSED with an E_STATE_
@@ -125,14 +128,21 @@ uint64_t mr_state_dirty_bytes(const mr_state *state);
  * no memory. Returns MR_ERR_LIMIT. */
 MR_MUST_USE mr_status mr_state_full(const mr_state *state, mr_diag *diag);
 
+/* Tells E_STATE_NO_SPACE, for MR_DEMAND_SPACE. Returns MR_ERR_LIMIT. */
+MR_MUST_USE mr_status mr_state_no_space(const mr_state *state, mr_diag *diag);
+
+/* Asks a full filesystem once a second for what it had no room for. Legal behind a roll, also
+ * between a seal's WAIT and its next call. */
+void mr_state_retry(mr_state *state, int64_t now_us);
+
 /* The number of the open epoch. */
 uint64_t mr_state_epoch(const mr_state *state);
 
 /*
  * Closes the open epoch: gathers the delta, submits its writes, opens the next. WAIT = call again
- * (an epoch is undecided or a chunk buffer in flight); once begun no other state call is legal
- * until NEXT. `offsets`: all inputs of every task that takes part. Fills one point a task in the
- * epoch (`points` has room for every task of the shard).
+ * (an epoch is undecided, or the log has no room for it yet); once begun no other state call is
+ * legal until NEXT. `offsets`: all inputs of every task that takes part. Fills one point a task in
+ * the epoch (`points` has room for every task of the shard).
  */
 MR_MUST_USE mr_step mr_state_seal(mr_state *state, const mr_input_offset *offsets,
                                   uint32_t offset_count, uint64_t *epoch, mr_task_point *points,

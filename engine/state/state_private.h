@@ -320,7 +320,9 @@ typedef struct mr_volume { /* The files. */
     uint32_t lost_parts;                  /* Blocks that are neither zero nor valid. */
     uint32_t part_count_max, parts_ready; /* Slots 0..parts_ready-1 were zero-filled. */
     bool part_pending;                    /* A file job is under way. */
-    int32_t part_error;                   /* errno of the last one that failed, 0 = none. */
+    int32_t part_error;    /* errno of the last one that failed, 0 = none; ENOSPC until enough parts
+                              are ahead again. */
+    int64_t part_retry_us; /* Not before then: the next try of a full filesystem. */
 } mr_volume;
 
 typedef enum mr_base_phase {
@@ -340,7 +342,9 @@ typedef enum mr_base_phase {
 typedef struct mr_base { /* The candidate, and what writes it. */
     mr_base_phase phase;
     int32_t error;           /* FAILED: errno. */
-    int32_t no_room;         /* The file could not grow: errno of the last attempt. */
+    int32_t no_room;         /* The file could not grow: errno of the last attempt. GROWING asks a
+                                full filesystem again and again; after any other: */
+    int64_t grow_retry_us;   /* A full filesystem is asked not before then. */
     uint32_t refusals;       /* Attempts in a row that failed. */
     uint64_t retry_position; /* Where the log must be for another one; a roll tries at once. */
     uint64_t epoch;          /* b = c */
@@ -499,6 +503,8 @@ void mr_wal_send(mr_state *state, uint64_t total_bytes);
 void mr_wal_refuse(mr_state *state, mr_status status);
 void mr_wal_pump(mr_state *state);
 void mr_wal_prepare_parts(mr_state *state);
+/* The filesystem is full, and fewer parts are ready than are set aside for the open epoch. */
+bool mr_wal_is_short(const mr_state *state);
 /*
  * Writes the newest delta once more, as it was read: its own sync may have failed in a former life,
  * and what reads back may only be cached. All earlier ones were durable before the next was sent.

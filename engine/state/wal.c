@@ -9,7 +9,8 @@
  * Parts are zero-filled before their first use, by the ring's helper two parts ahead, because a
  * write into prewritten space needs no journal; parts.c says where each stands. What a base has
  * made free is used again first. A log that reaches its limit all the same ends in
- * E_STATE_NO_SPACE.
+ * E_STATE_NO_SPACE. On a full filesystem the parts ahead are what the open epoch is finished in:
+ * input pauses until there are as many again, and a seal that still has no room waits.
  */
 #include "engine/base/crash.h"
 #include "engine/state/state_private.h"
@@ -18,10 +19,21 @@
 
 enum tag_kind { TAG_PIECE = 1, TAG_SYNC, TAG_PART, TAG_TRANSFER, TAG_BASE, TAG_GROW };
 
-enum { KIND_SHIFT = 32, SEND_BATCH = 32, BLOCKING_WAIT_US = 100 * 1000, TRANSFERS_MAX = 16 };
+enum {
+    KIND_SHIFT = 32,
+    REAP_BATCH = 32,
+    BLOCKING_WAIT_US = 100 * 1000,
+    TRANSFERS_MAX = 16,
+    DIRTY_SHARE = 4,  /* An epoch closes at a quarter of the largest; */
+    EPOCH_BLOCKS = 4, /* header, sections and seal are whole blocks. */
+    RETRY_US = 1000 * 1000
+};
 
 static uint64_t tag_of(enum tag_kind kind, uint32_t index);
 static uint64_t part_of(const mr_volume *volume, uint64_t position);
+static bool parts_are_ahead(const mr_state *state);
+static void post_part(mr_state *state);
+static void part_done(mr_state *state, int32_t error);
 static void add_piece(mr_flight *flight, uint64_t offset, uint8_t *bytes, uint64_t size_bytes);
 static void cut_pieces(mr_state *state, uint64_t from, uint64_t end);
 static uint8_t *part_block(mr_state *state, uint64_t part, uint8_t *room);
@@ -72,13 +84,14 @@ mr_step mr_wal_room(mr_state *state, uint64_t bytes)
         if (mr_parts_take(volume, part)) {
             continue;
         }
-        if (volume->parts_ready < volume->part_count_max && volume->part_error == 0) {
+        const bool may_come = volume->part_error == 0 || volume->part_error == ENOSPC;
+        if (volume->parts_ready < volume->part_count_max && may_come) {
             state->parts_wanted = part_of(volume, last);
             mr_wal_prepare_parts(state);
             if (mr_parts_take(volume, part)) { /* A simulated helper works at once. */
                 continue;
             }
-            return volume->part_error == 0 ? MR_STEP_WAIT : MR_STEP_FAILED;
+            return MR_STEP_WAIT; /* For the helper, or for somebody to make room. */
         }
         /* An install under way makes parts free; a candidate that waits for more epochs does not.
          */
@@ -89,21 +102,43 @@ mr_step mr_wal_room(mr_state *state, uint64_t bytes)
 
 void mr_wal_prepare_parts(mr_state *state)
 {
-    mr_volume *volume = &state->volume;
-    const uint64_t part = part_of(volume, state->log.end.position);
-    const uint64_t mapped_end = part + mr_parts_run(volume, part);
-    const uint64_t ready_end = mapped_end + volume->free_count;
-
-    if (volume->part_pending || volume->part_error != 0 ||
-        volume->parts_ready >= volume->part_count_max ||
-        (ready_end > part + MR_PARTS_AHEAD && ready_end > state->parts_wanted)) {
-        return;
+    if (state->volume.part_error == 0 && !parts_are_ahead(state)) {
+        post_part(state);
     }
-    const mr_file_job job = {.descriptor = volume->wal_descriptor,
-                             .offset = (uint64_t)volume->parts_ready * volume->super.part_bytes,
-                             .size_bytes = volume->super.part_bytes,
-                             .tag = tag_of(TAG_PART, 0)};
-    volume->part_pending = mr_ring_prepare(state->ring, &job);
+}
+
+bool mr_wal_is_short(const mr_state *state)
+{
+    return state->volume.part_error == ENOSPC && !parts_are_ahead(state);
+}
+
+mr_status mr_state_no_space(const mr_state *state, mr_diag *diag)
+{
+    const mr_volume *volume = &state->volume;
+
+    if (mr_wal_is_short(state)) {
+        return mr_diag_set(diag, MR_ERR_LIMIT, 0,
+                           "E_STATE_NO_SPACE: %s/shard-%u.wal: the filesystem has no room for the "
+                           "next %u KiB of the log: free space there; input waits and goes on by "
+                           "itself",
+                           volume->directory, state->options.shard,
+                           (unsigned)(volume->super.part_bytes >> 10));
+    }
+    return mr_diag_set(diag, MR_ERR_LIMIT, 0,
+                       "E_STATE_NO_SPACE: %s/shard-%u.data: the filesystem has no room for a base "
+                       "of the state: free space there; input waits when the log has reached "
+                       "state.wal_max, and goes on by itself",
+                       volume->directory, state->options.shard);
+}
+
+void mr_state_retry(mr_state *state, int64_t now_us)
+{
+    mr_volume *volume = &state->volume;
+
+    if (mr_state_is_durable(state) && mr_wal_is_short(state) && now_us >= volume->part_retry_us) {
+        volume->part_retry_us = now_us + RETRY_US;
+        post_part(state);
+    }
 }
 
 void mr_wal_send(mr_state *state, uint64_t total_bytes)
@@ -145,7 +180,6 @@ void mr_wal_pump(mr_state *state)
 void mr_state_complete(mr_state *state, const mr_io_completion *completion)
 {
     mr_flight *flight = &state->flight;
-    mr_volume *volume = &state->volume;
 
     MR_ASSERT((completion->tag & MR_STATE_TAG) != 0);
     switch ((enum tag_kind)((completion->tag & ~MR_STATE_TAG) >> KIND_SHIFT)) {
@@ -163,12 +197,7 @@ void mr_state_complete(mr_state *state, const mr_io_completion *completion)
         finish_writing(state);
         return;
     case TAG_PART:
-        MR_ASSERT(volume->part_pending);
-        volume->part_pending = false;
-        volume->part_error = completion->error;
-        if (completion->error == 0) {
-            volume->free_slots[volume->free_count++] = volume->parts_ready++;
-        }
+        part_done(state, completion->error);
         return;
     case TAG_BASE:
         mr_base_complete(state, (uint32_t)completion->tag, completion->error);
@@ -234,7 +263,7 @@ mr_status mr_wal_failure(const mr_state *state, mr_diag *diag)
             diag, MR_ERR_LIMIT, 0, "E_STATE_NO_SPACE: %s/shard-%u.wal: no room for epoch %llu: %s",
             volume->directory, state->options.shard,
             (unsigned long long)state->epochs[1 - state->open].number,
-            volume->part_error != 0 || no_room == ENOSPC
+            no_room == ENOSPC
                 ? "the filesystem is full; free space and start again"
                 : "the log has reached state.wal_max before a base could shorten it; raise "
                   "state.wal_max or lower commit.dirty_state, and start again");
@@ -344,6 +373,55 @@ static uint64_t part_of(const mr_volume *volume, uint64_t position)
     return position / volume->super.part_bytes;
 }
 
+/* Enough for an epoch that is as large as it may get before it closes, and for what a seal asked.
+ */
+static bool parts_are_ahead(const mr_state *state)
+{
+    const mr_volume *volume = &state->volume;
+    const uint64_t usable = volume->super.part_bytes - MR_BLOCK_BYTES;
+    const uint64_t epoch = state->options.epoch_bytes_max / DIRTY_SHARE +
+                           state->options.task_count * sizeof(mr_delta_task) +
+                           state->offset_count_max * sizeof(mr_delta_offset) +
+                           state->table_count * sizeof(mr_section) + EPOCH_BLOCKS * MR_BLOCK_BYTES;
+    const uint64_t parts = epoch / usable + 2; /* One is lost when the file first cannot grow. */
+    const uint64_t wanted = parts > MR_PARTS_AHEAD ? parts : MR_PARTS_AHEAD;
+    const uint64_t part = part_of(volume, state->log.end.position);
+    const uint64_t ready_end = part + mr_parts_run(volume, part) + volume->free_count;
+
+    return volume->parts_ready >= volume->part_count_max ||
+           (ready_end > part + wanted && ready_end > state->parts_wanted);
+}
+
+static void post_part(mr_state *state)
+{
+    mr_volume *volume = &state->volume;
+    const mr_file_job job = {.descriptor = volume->wal_descriptor,
+                             .offset = (uint64_t)volume->parts_ready * volume->super.part_bytes,
+                             .size_bytes = volume->super.part_bytes,
+                             .tag = tag_of(TAG_PART, 0)};
+
+    if (!volume->part_pending) {
+        volume->part_pending = mr_ring_prepare(state->ring, &job);
+    }
+}
+
+static void part_done(mr_state *state, int32_t error)
+{
+    mr_volume *volume = &state->volume;
+
+    MR_ASSERT(volume->part_pending);
+    volume->part_pending = false;
+    if (error != 0) {
+        volume->part_error = error;
+        return;
+    }
+    volume->free_slots[volume->free_count++] = volume->parts_ready++;
+    volume->part_retry_us = 0; /* Where there was room for one there may be for the next. */
+    if (parts_are_ahead(state)) {
+        volume->part_error = 0;
+    }
+}
+
 /* Writes for the bytes `from` to `end` of the delta, and the part blocks they come behind. */
 static void cut_pieces(mr_state *state, uint64_t from, uint64_t end)
 {
@@ -403,31 +481,24 @@ static void send_pieces(mr_state *state)
 {
     mr_flight *flight = &state->flight;
 
+    /* One at a time: they are large, and between any two a crash point can stand. */
     while (flight->sent < flight->piece_count) {
-        mr_io_request requests[SEND_BATCH];
-        /* The last piece goes alone, so that a crash point can stand before it. */
-        const uint32_t rest = flight->piece_count - flight->sent;
-        uint32_t count = rest > 1 ? rest - 1 : 1;
-        count = count < SEND_BATCH ? count : SEND_BATCH;
-        if (rest == 1 && flight->piece_count > 1) {
+        const mr_piece *piece = &flight->pieces[flight->sent];
+        const mr_io_request request = {.op = flight->durable ? MR_IO_WRITE_DURABLE : MR_IO_WRITE,
+                                       .file = state->volume.wal_file,
+                                       .offset = piece->offset,
+                                       .buffer = piece->bytes,
+                                       .size_bytes = piece->size_bytes,
+                                       .tag = tag_of(TAG_PIECE, flight->sent)};
+        if (flight->sent > 0) {
             mr_crash_pass(MR_K4);
         }
-        for (uint32_t i = 0; i < count; i++) {
-            const mr_piece *piece = &flight->pieces[flight->sent + i];
-            requests[i] = (mr_io_request){.op = flight->durable ? MR_IO_WRITE_DURABLE : MR_IO_WRITE,
-                                          .file = state->volume.wal_file,
-                                          .offset = piece->offset,
-                                          .buffer = piece->bytes,
-                                          .size_bytes = piece->size_bytes,
-                                          .tag = tag_of(TAG_PIECE, flight->sent + i)};
+        if (mr_ring_submit(state->ring, &request, 1) != 1) {
+            return; /* The ring is full; called again when something has completed. */
         }
-        const uint32_t taken = mr_ring_submit(state->ring, requests, count);
-        flight->sent += taken;
-        if (flight->piece_count == 1 && taken == 1) {
+        flight->sent++;
+        if (flight->piece_count == 1) {
             mr_crash_pass(MR_K4);
-        }
-        if (taken < count) {
-            return;
         }
     }
 }
@@ -477,12 +548,12 @@ static mr_status not_written(const mr_state *state, const char *what, int32_t er
 /* Waits for completions and takes the store's; what belongs to others is kept for return_others. */
 static void reap_blocking(mr_state *state)
 {
-    mr_io_completion completions[SEND_BATCH];
-    uint32_t count = mr_ring_reap(state->ring, completions, SEND_BATCH);
+    mr_io_completion completions[REAP_BATCH];
+    uint32_t count = mr_ring_reap(state->ring, completions, REAP_BATCH);
 
     if (count == 0) {
         mr_ring_wait(state->ring, 1, BLOCKING_WAIT_US);
-        count = mr_ring_reap(state->ring, completions, SEND_BATCH);
+        count = mr_ring_reap(state->ring, completions, REAP_BATCH);
     }
     for (uint32_t i = 0; i < count; i++) {
         if ((completions[i].tag & MR_STATE_TAG) != 0 && completions[i].tag >> 63 == 0) {

@@ -41,7 +41,6 @@ static mr_status check_file(int descriptor, const char *path, uint64_t *size_byt
 static mr_status lock(int descriptor, const char *path, uint32_t flags, mr_diag *diag);
 static mr_status sync_folder(const char *folder, mr_diag *diag);
 static mr_status failed(mr_diag *diag, const char *path, const char *what);
-static mr_status space(int error);
 
 const mr_file_type *mr_file_system(void)
 {
@@ -190,9 +189,9 @@ static mr_status file_reserve(void *self, int descriptor, uint64_t offset, uint6
     }
     /* A failed fallocate may keep blocks. */
     if (ftruncate(descriptor, stat.st_size) != 0) {
-        return space(errno);
+        return mr_file_space(errno);
     }
-    return space(error);
+    return mr_file_space(error);
 }
 
 static mr_status file_zero_fill(void *self, int descriptor, uint64_t offset, uint64_t size_bytes)
@@ -215,7 +214,7 @@ static mr_status file_zero_fill(void *self, int descriptor, uint64_t offset, uin
         if (written > 0 && written % MR_IO_BLOCK_BYTES == 0) {
             done += (uint64_t)written;
         } else if (written >= 0 || errno != EINTR) {
-            status = space(written < 0 ? errno : ENOSPC);
+            status = mr_file_space(written < 0 ? errno : ENOSPC);
         }
     }
     if (status == MR_OK && fdatasync(descriptor) != 0) {
@@ -311,12 +310,17 @@ static mr_status failed(mr_diag *diag, const char *path, const char *what)
     const int error = errno;
     char text[128];
 
+    if (mr_file_space(error) == MR_ERR_FULL) {
+        return mr_diag_set(diag, MR_ERR_LIMIT, 0,
+                           "E_STATE_NO_SPACE: %s: %s: %s; free space on that filesystem", path,
+                           what, mr_io_error_text(error, text));
+    }
     return mr_diag_set(diag, MR_ERR_REFUSED, 0,
                        "E_STATE_IO: %s: %s: %s; check permissions and the disk", path, what,
                        strerror_r(error, text, sizeof(text)));
 }
 
-static mr_status space(int error)
+mr_status mr_file_space(int error)
 {
     return error == ENOSPC || error == EDQUOT || error == EFBIG ? MR_ERR_FULL : MR_ERR_IO;
 }

@@ -18,6 +18,7 @@ enum { PROBE_WAITS_MAX = 100, PROBE_WAIT_US = 100 * 1000, PROBE_BYTES = 3 * MR_I
 
 static mr_status choose(mr_io_choice *choice, mr_diag *diag);
 static mr_status open_probed(mr_io_choice choice, const char *directory, mr_io *io, mr_diag *diag);
+static mr_status no_space(const char *folder, mr_diag *diag);
 static mr_status one_request(const mr_io_raw_type *raw, void *self, const mr_io_request *request);
 static mr_status write_and_read(const mr_io_raw_type *raw, void *self, int32_t file,
                                 uint8_t *blocks);
@@ -40,8 +41,12 @@ mr_status mr_io_open(mr_io_choice choice, const char *directory, mr_io *io, char
     }
     mr_diag cause;
     cause.text[0] = '\0';
-    if (open_probed(MR_IO_URING, directory, io, &cause) == MR_OK) {
-        return MR_OK;
+    status = open_probed(MR_IO_URING, directory, io, &cause);
+    if (status == MR_ERR_LIMIT) { /* A full disk is no reason for another back-end. */
+        *diag = cause;
+    }
+    if (status == MR_OK || status == MR_ERR_LIMIT) {
+        return status;
     }
     (void)snprintf(fallback, 256,
                    "%.150s; threads are used, at a higher price in CPU time; allow "
@@ -58,6 +63,9 @@ mr_status mr_ring_probe(const mr_io_raw_type *raw, void *self, const char *folde
     char text[128];
     int32_t file = -1;
 
+    if (descriptor < 0 && mr_file_space(errno) == MR_ERR_FULL) {
+        return no_space(folder, diag);
+    }
     if (descriptor < 0) {
         return mr_diag_set(diag, MR_ERR_IO, 0, "E_STATE_IO: %s: %s cannot open a file there: %s",
                            folder, raw->name, strerror_r(errno, text, sizeof(text)));
@@ -78,6 +86,9 @@ mr_status mr_ring_probe(const mr_io_raw_type *raw, void *self, const char *folde
         raw->detach(self, file);
     }
     (void)close(descriptor);
+    if (status == MR_ERR_FULL) {
+        return no_space(folder, diag);
+    }
     if (status != MR_OK) {
         return mr_diag_set(diag, MR_ERR_IO, 0,
                            "E_STATE_IO: %s: %s did not write, sync and read back there", folder,
@@ -123,6 +134,14 @@ static mr_status open_probed(mr_io_choice choice, const char *directory, mr_io *
     return status;
 }
 
+static mr_status no_space(const char *folder, mr_diag *diag)
+{
+    return mr_diag_set(diag, MR_ERR_LIMIT, 0,
+                       "E_STATE_NO_SPACE: %s: the filesystem is full: free space there and start "
+                       "again",
+                       folder);
+}
+
 /* Submits one request and waits for its full length; resubmits a short or refused one. */
 static mr_status one_request(const mr_io_raw_type *raw, void *self, const mr_io_request *request)
 {
@@ -136,8 +155,11 @@ static mr_status one_request(const mr_io_raw_type *raw, void *self, const mr_io_
             raw->wait(self, 1, PROBE_WAIT_US);
             count = raw->reap(self, &completion, 1);
         }
-        if (count == 0 || (completion.result < 0 && completion.result != -EAGAIN)) {
+        if (count == 0) {
             return MR_ERR_IO;
+        }
+        if (completion.result < 0 && completion.result != -EAGAIN) {
+            return mr_file_space((int)-completion.result);
         }
         if (completion.result == request->size_bytes) {
             return MR_OK;

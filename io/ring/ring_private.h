@@ -21,6 +21,8 @@ MR_MUST_USE mr_status mr_ring_threads_open(mr_io *io, mr_diag *diag);
 const mr_file_type *mr_file_system(void);
 /* Makes the folder (0700) if `create`; refuses links, other owners and open permissions. */
 MR_MUST_USE mr_status mr_file_folder_check(const char *path, bool create, mr_diag *diag);
+/* MR_ERR_FULL for an errno that says there is no room, else MR_ERR_IO. */
+mr_status mr_file_space(int error);
 /* Removed at once, O_DIRECT if `direct`; -1 = not possible, errno says why. */
 int mr_file_probe_open(const char *folder, bool direct);
 

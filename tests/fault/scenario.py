@@ -19,20 +19,21 @@ USERS = 200
 CHECK = documents.ROOT / "tests" / "check"
 
 
-def rows(first, count, users=USERS):
-    """(key, value) of records first, first + 1, ...: JSON that both topologies can read."""
+def rows(first, count, users=USERS, pad=0):
+    """(key, value) of records first, first + 1, ...: JSON that both topologies can read. pad: more
+    bytes of each key, to make much state of few records."""
     for n in range(first, first + count):
         mixed = (n * 0x9E3779B97F4A7C15 >> 32) & 0xFFFFFFFF
-        user = f"u{mixed % users}"
+        user = f"u{mixed % users}" + pad * "x"
         yield user, f'{{"user_id":"{user}","amount":{mixed % 2001 - 1000}.{n % 10},"seq":{n}}}'
 
 
 class Scenario:
     """One topology of one case, with its topics and its judge."""
 
-    def __init__(self, t, kind, shards=1, state=None, users=USERS, **commit):
+    def __init__(self, t, kind, shards=1, state=None, users=USERS, pad=0, **commit):
         """commit: keys of the document's `commit:` other than those of all tests; state: its
-        `state:`; users: keys."""
+        `state:`; users: keys, each longer by `pad` bytes."""
         self.t = t
         self.kind = kind
         self.shards = shards
@@ -46,9 +47,11 @@ class Scenario:
         self.watch = documents.Watch(t, self.source)
         self.fed = 0
         self.users = users
+        self.pad = pad
 
     def feed(self, count):
-        self.t.kafka.produce(self.source, rows(self.fed, count, self.users))
+        self.t.kafka.produce(self.source, rows(self.fed, count, self.users,
+                                                   self.pad))
         self.fed += count
 
     def worker(self, *flags, **more):

@@ -15,22 +15,35 @@
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { PARTITIONS = 3, EPOCHS = 300, RESETS = 60, POLLS_MAX = 1000000, WAIT_MS = 1000 };
+enum {
+    PARTITIONS = 3,
+    EPOCHS = 300,
+    RESETS = 60,
+    POLLS_MAX = 1000000,
+    WAIT_MS = 1000,
+    TIMEOUT_S = 60,             /* Of a transaction. */
+    CALM_POLLS = 2 * TIMEOUT_S, /* Each finds a second gone at most: too early for the watchdog. */
+    LATE_POLLS = 100 * TIMEOUT_S
+};
 
 typedef struct script { /* Knobs are set by the test before the command that meets them. */
     mr_txn *txn;        /* The committer's, from INIT on. */
     bool taints;        /* A commit taints the slot. */
     bool waits;         /* A commit rings `begun`, then waits for `go_on`. */
+    bool init_waits;    /* The same of an INIT. */
     int begun, go_on;   /* eventfds */
     uint64_t commit_count, renew_count, destroy_count;
     int64_t offset_sum; /* Of what was sent. */
@@ -59,6 +72,10 @@ static void await_bell(int descriptor)
 mr_status mr_txn_init(mr_txn *txn, const mr_job *job, mr_diag *diag)
 {
     (void)diag;
+    if (the_script.init_waits) {
+        ring_bell(the_script.begun);
+        await_bell(the_script.go_on);
+    }
     the_script.txn = txn;
     txn->input_count = job->offset_count;
     memcpy(txn->offsets, job->offsets, job->offset_count * sizeof(mr_offset));
@@ -178,6 +195,7 @@ typedef struct shard {
     int wake;
     mr_offset offsets[PARTITIONS];
     uint64_t epoch;
+    mr_clock clock;
     mr_diag diag;
 } shard;
 
@@ -188,7 +206,7 @@ static void open_shard(shard *s)
                                       .memory_bytes = 64 << 20,
                                       .partition_count = PARTITIONS,
                                       .wake_descriptor = s->wake,
-                                      .clock = mr_clock_system(),
+                                      .clock = s->clock,
                                       .random = mr_random_system(),
                                       .memory = mr_memory_system()};
     the_script.taints = the_script.waits = false;
@@ -197,17 +215,19 @@ static void open_shard(shard *s)
     assert_int_equal(mr_kafka_open(&options, &s->kafka, &s->diag), MR_OK);
 }
 
-static int make_shard(void **state)
+static int make_closed_shard(void **state)
 {
     shard *s = calloc(1, sizeof(*s));
     assert_non_null(s);
     s->topic = (mr_plan_topic){.name = "in"};
-    s->plan = (mr_plan){.file = "test.yaml",
-                        .app = "app",
-                        .topics = &s->topic,
-                        .topic_count = 1,
-                        .has_kafka = true,
-                        .commit = {.interval_us = 100000, .transaction_timeout_us = 60000000}};
+    s->plan =
+        (mr_plan){.file = "test.yaml",
+                  .app = "app",
+                  .topics = &s->topic,
+                  .topic_count = 1,
+                  .has_kafka = true,
+                  .commit = {.interval_us = 100000, .transaction_timeout_us = TIMEOUT_S * 1000000}};
+    s->clock = mr_clock_system();
     for (uint32_t i = 0; i < PARTITIONS; i++) {
         s->offsets[i] = (mr_offset){.partition = i};
     }
@@ -215,9 +235,15 @@ static int make_shard(void **state)
     the_script.begun = eventfd(0, EFD_CLOEXEC);
     the_script.go_on = eventfd(0, EFD_CLOEXEC);
     assert_true(s->wake >= 0 && the_script.begun >= 0 && the_script.go_on >= 0);
-    open_shard(s);
     *state = s;
     return 0;
+}
+
+static int make_shard(void **state)
+{
+    const int failed = make_closed_shard(state);
+    open_shard(*state);
+    return failed;
 }
 
 static int drop_shard(void **state)
@@ -378,6 +404,76 @@ static void test_a_close_at_any_moment(void **state)
     }
 }
 
+/* ---- A committer that does not come back, in a process of its own ---- */
+
+static _Atomic int64_t leaps;
+
+/* Every look finds 0.9 s gone: more would count as an absence of our own. */
+static int64_t leaping_us(void *self)
+{
+    (void)self;
+    return (atomic_fetch_add_explicit(&leaps, 1, memory_order_relaxed) + 1) * 900000;
+}
+
+static const mr_clock_type leaping_clock = {.monotonic_us = leaping_us, .wall_us = leaping_us};
+
+/* In the child. Tells the parent when it has been calm for long; 0 = to the end. */
+static int hang(shard *s, bool in_init, int calm)
+{
+    mr_kafka_event event;
+
+    (void)prctl(PR_SET_DUMPABLE, 0); /* No core file. */
+    s->clock = (mr_clock){.type = &leaping_clock};
+    open_shard(s);
+    if (in_init) {
+        the_script.init_waits = true;
+        MR_ASSERT(submit(s, MR_KAFKA_RESET) == MR_OK && submit(s, MR_KAFKA_INIT) == MR_OK);
+    } else {
+        start(s);
+        the_script.waits = true;
+        post_epoch(s);
+    }
+    await_bell(the_script.begun);
+    for (uint32_t i = 0; i < LATE_POLLS; i++) {
+        if (i == CALM_POLLS) {
+            ring_bell(calm);
+        }
+        MR_ASSERT(s->kafka.type->poll(s->kafka.self, &event, 1) == 0);
+    }
+    return 0;
+}
+
+static int status_of_hang(shard *s, bool in_init)
+{
+    const int calm = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    uint64_t bells = 0;
+    int status = 0;
+
+    assert_true(calm >= 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        _exit(hang(s, in_init, calm));
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(read(calm, &bells, sizeof(bells)), sizeof(bells));
+    close(calm);
+    return status;
+}
+
+static void test_a_commit_that_hangs_ends_the_process(void **state)
+{
+    const int status = status_of_hang(*state, false);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+/* An absent broker is no reason to end. */
+static void test_an_init_may_take_for_ever(void **state)
+{
+    const int status = status_of_hang(*state, true);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +482,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_reset_overtakes_a_commit, make_shard, drop_shard),
         cmocka_unit_test_setup_teardown(test_a_reset_between_epochs, make_shard, drop_shard),
         cmocka_unit_test_setup_teardown(test_a_close_at_any_moment, make_shard, drop_shard),
+        cmocka_unit_test_setup_teardown(test_a_commit_that_hangs_ends_the_process,
+                                        make_closed_shard, drop_shard),
+        cmocka_unit_test_setup_teardown(test_an_init_may_take_for_ever, make_closed_shard,
+                                        drop_shard),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,8 @@ typedef struct scenario {
     bool has_base, is_new, is_running; /* is_running: armed only after a roll. */
 } scenario;
 
+enum { TURN_US = 1000000 };
+
 static uint64_t failures; /* In all loops. */
 
 static void arm(world *w)
@@ -316,6 +318,7 @@ static bool try_at(const scenario *s, const built *b, uint32_t kind, uint64_t at
     w->r->disk = w->disk;
     w->r->between = faulty_io;
     w->r->between_self = &w->f;
+    w->r->turn_us = TURN_US;
     w->r->options.memory = faulty_memory(&w->f);
     w->committed = b->committed == NULL ? NULL : &w->r->pasts[b->committed - b->r->pasts];
     w->kind = kind;
@@ -426,6 +429,7 @@ static void test_a_disk_full_for_a_moment(void **state)
         w->r->between_self = &w->f;
         w->committed = b.committed;
         w->r->value_max = RIG_VALUE_MAX;
+        w->r->turn_us = TURN_US;
         w->kind = NO_SPACE;
         w->at = at;
         assert_true(start(w));
@@ -473,7 +477,7 @@ static void test_a_log_half_read_is_not_believed(void **state)
     rig_bench_close(&b);
 }
 
-/* A disk that stays full: told by name while the log still has what a way back needs, however often
+/* A disk that stays full: input pauses while the log still has what a way back needs, however often
  * it is started meanwhile; once there is space all goes on. */
 static void test_a_full_disk_leaves_a_way_back(void **state)
 {
@@ -491,15 +495,21 @@ static void test_a_full_disk_leaves_a_way_back(void **state)
     w->committed = b.committed;
     w->kind = NO_SPACE;
     w->r->value_max = RIG_VALUE_MAX;
+    w->r->turn_us = TURN_US;
     assert_true(start(w));
     mr_sim_disk_fault(w->disk, &full);
     /* More and more state, so that the next base needs a larger file. */
-    for (uint32_t key = 0; commit(w, 4); key = (key + 1) % RIG_KEYS, epochs++) {
+    for (uint32_t key = 0; rig_heed(w->r, &w->committed); key = (key + 1) % RIG_KEYS, epochs++) {
         assert_true(epochs < 400);
         assert_true(rig_put(w->r, epochs % 2, epochs / 2 % 2, key, 8000));
-        (void)rig_heed(w->r, &w->committed);
+        if (!commit(w, 4)) {
+            fail_here(&s, w, "work");
+        }
+        rig_turn(w->r);
     }
+    assert_int_not_equal(mr_state_demand(w->r->state) & MR_DEMAND_SPACE, 0);
     assert_true(epochs > 0);
+    assert_int_equal(mr_state_no_space(w->r->state, &w->r->diag), MR_ERR_LIMIT);
     expect_name(&s, w);
     for (uint32_t starts = 0; starts < 3; starts++) {
         rig_close(w->r);

@@ -64,6 +64,7 @@ typedef struct rig {
     uint64_t incarnation, prng;
     uint32_t keys, value_max; /* Of the domain in use. */
     bool skips_digests;       /* Of each epoch sealed: too many keys. */
+    int64_t now_us, turn_us;  /* A turn takes that long, and asks a full filesystem again; 0: no. */
     /* What stands between store and disk; NULL: nothing. */
     mr_io (*between)(void *self, const mr_io *disk);
     void *between_self;
@@ -160,7 +161,11 @@ static inline void rig_turn(rig *r)
     for (uint32_t i = 0; i < count; i++) {
         mr_state_complete(r->state, &completions[i]);
     }
-    mr_state_tick(r->state, 0, 1 << 20);
+    if (r->turn_us > 0) {
+        r->now_us += r->turn_us;
+        mr_state_retry(r->state, r->now_us);
+    }
+    mr_state_tick(r->state, r->now_us, 1 << 20);
 }
 
 /* Rolls to a past epoch, NULL = no commit at all. */

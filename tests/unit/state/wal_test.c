@@ -144,41 +144,6 @@ static void test_a_full_log_stops_by_name(void **state)
     mr_sim_disk_destroy(disk);
 }
 
-static void test_a_full_filesystem_stops_by_name(void **state)
-{
-    mr_sim_disk *disk = mr_sim_disk_create(3);
-    rig *r = rig_create(disk, 3);
-    const mr_sim_fault full = {.space_error_at = 1, .for_ever = true};
-    mr_step step = MR_STEP_NEXT;
-
-    (void)state;
-    r->options.wal_part_bytes = 16 << 10;
-    assert_int_equal(rig_open(r), MR_OK);
-    assert_int_equal(rig_roll(r, NULL), MR_OK);
-    rig_past last = *rig_commit(r);
-    mr_sim_disk_fault(disk, &full);
-    for (uint32_t epoch = 0; epoch < 100 && step == MR_STEP_NEXT; epoch++) {
-        r->past_count = 0;
-        rig_work(r, 10);
-        const rig_past *past = rig_seal(r);
-        step = rig_prepare(r, past);
-        if (step == MR_STEP_NEXT) {
-            mr_state_acknowledge(r->state, past->epoch);
-            last = *past;
-        }
-    }
-    assert_int_equal(step, MR_STEP_FAILED);
-    assert_non_null(strstr(r->diag.text, "E_STATE_NO_SPACE"));
-    assert_non_null(strstr(r->diag.text, "filesystem is full"));
-    rig_close(r);
-    mr_sim_disk_fault(disk, &(mr_sim_fault){.read_error_at = 0});
-    assert_int_equal(rig_open(r), MR_OK);
-    assert_int_equal(rig_roll(r, &last), MR_OK);
-    rig_check(r, &last.model);
-    rig_free(r);
-    mr_sim_disk_destroy(disk);
-}
-
 static void test_format_without_space(void **state)
 {
     (void)state;
@@ -262,7 +227,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_backends_write_the_same_bytes),
         cmocka_unit_test(test_a_full_log_stops_by_name),
-        cmocka_unit_test(test_a_full_filesystem_stops_by_name),
         cmocka_unit_test(test_format_without_space),
         cmocka_unit_test(test_failed_writes_and_syncs),
         cmocka_unit_test(test_a_failed_read_is_damage_by_name),
