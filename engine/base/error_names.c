@@ -57,14 +57,17 @@ static const mr_error_name names[] = {
      "Restore the offset that this application had committed; or go on from the one that was set:\n"
      "`run --adopt-offsets=keep-state` (effects may repeat or be missing), or with empty state\n"
      "`--adopt-offsets=reset-state`; behind an @ for some partitions only.\n"},
-    {"E_OFFSETS_MISSING", "there is state, but no committed offset",
-     "The state directory holds decided epochs, and Kafka knows no offset for them: the group was\n"
-     "deleted (a deleted topic takes its offsets with it), or they have expired\n"
-     "(`offsets.retention.minutes`). Starting at the beginning would count everything twice.\n",
+    {"E_OFFSETS_MISSING", "a committed offset is gone",
+     "The state directory holds decided epochs, and Kafka knows no offset for them; or the worker\n"
+     "itself committed one that Kafka no longer knows. The group was deleted (a deleted topic "
+     "takes\n"
+     "its offsets with it), or they have expired (`offsets.retention.minutes`). Starting at the\n"
+     "beginning would count everything twice.\n",
      "E_OFFSETS_MISSING: orders-0: .../shard-0, task 0: Kafka has nothing committed, ...",
      "Restore the group's offsets; or go on with the state and the offsets stored with it:\n"
      "`run --adopt-offsets=keep-state` (the outputs of the last epoch may repeat); or begin anew:\n"
-     "`--adopt-offsets=reset-state`.\n"},
+     "`--adopt-offsets=reset-state`. A topology without state has nothing to tell a lost offset\n"
+     "from none: set it before the next start, which otherwise begins at `start:`.\n"},
     {"E_OFFSET_BEYOND_END", "the committed offset lies beyond the end of the log",
      "The topic ends before the offset that was committed: it was truncated, or deleted and\n"
      "created again. What stands in it now is not what was read.\n",
@@ -97,6 +100,14 @@ static const mr_error_name names[] = {
      "E_OUTPUT_TOO_LARGE: orders-3@1207: the output of a single record does not fit ...",
      "Raise `memory.kafka`, or the topic's `max.message.bytes`; or keep such records out by\n"
      "`max_record` of the source.\n"},
+    {"E_PARTITIONS_CHANGED", "the inputs have another number of partitions than the state",
+     "Partitions were added to an input, or it was made anew. Producers then send a key to "
+     "another\n"
+     "partition, but its state is kept with the old one: its groups would begin anew in silence.\n"
+     "A topology without state takes new partitions up, from their beginning.\n",
+     "E_PARTITIONS_CHANGED: topic orders has 6 partitions, the state belongs to 4: ...",
+     "The state cannot follow. Process the topic anew under another `app`; or restore the topic\n"
+     "with the partitions it had.\n"},
     {"E_RECORD_DISAGREE", "the inputs of one task name different epochs",
      "All inputs of a task are committed in one transaction, so their records agree. Here they do\n"
      "not: some offsets were changed from outside.\n",
@@ -209,10 +220,12 @@ static const mr_error_name names[] = {
      "E_TOPIC_MISSING: topic totals does not exist on localhost:9092: create it",
      "Create it, correct its name, or write `create: { partitions: N }` on the sink or dlq.\n"},
     {"E_TOPIC_SHAPE", "partition counts do not fit",
-     "Inputs that meet in one task must have equal partition counts, and the count of a\n"
-     "topic must not shrink below what the worker owns.\n",
+     "Inputs that meet in one task must have equal partition counts, the count of a topic must\n"
+     "not shrink below what the worker owns, and an output that exists must have the count its\n"
+     "`create:` says.\n",
      "E_TOPIC_SHAPE: the inputs must have equal partition counts: orders has 8, refunds 12",
-     "Give the topics equal counts, or split the topology into two apps.\n"},
+     "Give the topics equal counts, or split the topology into two apps; for an output correct\n"
+     "the topic or its `create:`.\n"},
     {"E_TWO_OWNERS", "two different sets claim the same partition",
      "Another worker with an overlapping set of partitions has committed one of ours. Both may\n"
      "have committed before one noticed.\n",

@@ -78,6 +78,7 @@ typedef struct mr_input {
     mr_lane *lane;
     mr_task *source;
     int64_t committed; /* Next offset to read by the last acked or sealed epoch. */
+    int64_t acked;     /* Next offset to read that this process knows Kafka has; -1 = none. */
     int64_t applied;   /* Next offset after the last applied row. */
     int64_t end;       /* Bounded: the log's end when the process first saw it. */
     mr_fetch *fetch;   /* Being read; given back when all its batches are home. */
@@ -337,6 +338,7 @@ typedef struct mr_worker_file { /* What a state directory remembers; worker_file
     int descriptor;             /* -1: none. Locked for the life of the process. */
     uint64_t sequence;          /* 0: new, nothing is in it yet. */
     uint32_t shard_count;
+    uint32_t partition_count; /* Of each input when the worker last ran; 0 = not known. */
     bool is_fenced;
     char worker_set[41];
     char path[MR_PATH_BYTES_MAX];

@@ -1,8 +1,9 @@
 /*
  * worker_file.c - `<state dir>/<app>/worker`: what a state directory remembers of its worker.
  *
- * The number of shards, because state files and transactional ids belong to it; the worker set; and
- * whether the worker was fenced, so that a supervisor does not bring it back against its rival. The
+ * The number of shards, because state files and transactional ids belong to it; the worker set; how
+ * many partitions the inputs had, because keys move when some are added; and whether the worker was
+ * fenced, so that a supervisor does not bring it back against its rival. The
  * file is locked for the life of the process. Two blocks of 4 KiB are written in turn, each with a
  * sequence and a checksum, so that a torn write leaves the other. Format: engine/state/FORMAT.md,
  * last section. Control's own small file, before any ring exists: plain blocking calls. Thread:
@@ -36,7 +37,7 @@ typedef struct worker_block { /* Little-endian, zero to the end of the block. */
     uint32_t flags;           /* 12  bit 0: fenced */
     uint64_t sequence;        /* 16  1, 2, ...; block (sequence - 1) mod 2 */
     uint32_t shard_count;     /* 24 */
-    uint32_t reserved;        /* 28 */
+    uint32_t partition_count; /* 28  of the inputs; 0 = not known */
     char worker_set[48];      /* 32  with a final zero */
     uint8_t checksum[16];     /* 80  XXH3-128 of the block, this field zero */
     uint8_t zero[BLOCK_BYTES - 96];
@@ -84,7 +85,8 @@ mr_status mr_worker_file_write(mr_worker_file *file, mr_diag *diag)
     worker_block block = {.magic = {'M', 'R', 'W', 'O', 'R', 'K', 'E', 'R'},
                           .major = MAJOR,
                           .flags = file->is_fenced ? FLAG_FENCED : 0,
-                          .shard_count = file->shard_count};
+                          .shard_count = file->shard_count,
+                          .partition_count = file->partition_count};
 
     MR_ASSERT(file->descriptor >= 0 && file->shard_count > 0);
     memcpy(block.worker_set, file->worker_set, sizeof(file->worker_set));
@@ -172,6 +174,7 @@ static mr_status read_copies(mr_worker_file *file, mr_diag *diag)
     if (newest != NULL) {
         file->sequence = newest->sequence;
         file->shard_count = newest->shard_count;
+        file->partition_count = newest->partition_count;
         file->is_fenced = (newest->flags & FLAG_FENCED) != 0;
         memcpy(file->worker_set, newest->worker_set, sizeof(file->worker_set));
         return MR_OK;

@@ -89,10 +89,11 @@ typedef struct mr_kafka_options {
     const mr_plan *plan;
     const char *worker_set; /* "all", "p0_3", "o2of8": part of the transactional id */
     uint32_t shard;
-    uint64_t memory_bytes;    /* This shard's part of memory.kafka. */
-    uint32_t partition_count; /* Input partitions this shard reads. */
-    bool take_over;           /* --take-over: no fence check at start. */
-    int wake_descriptor;      /* Eventfd the client layer writes when poll has something. */
+    uint64_t memory_bytes;     /* This shard's part of memory.kafka. */
+    uint32_t partition_count;  /* Input partitions this shard reads. */
+    uint32_t topic_partitions; /* Of each input topic at the start of the worker; 0 = not tested. */
+    bool take_over;            /* --take-over: no fence check at start. */
+    int wake_descriptor;       /* Eventfd the client layer writes when poll has something. */
     mr_clock clock;
     mr_random random;
     mr_memory memory;

@@ -203,6 +203,8 @@ MR_MUST_USE mr_status mr_txn_init_transactions(mr_txn *txn, rd_kafka_t *producer
 /* Partition counts of all topics of the plan; waits while brokers are away. */
 MR_MUST_USE mr_status mr_txn_read_topics(mr_txn *txn, uint64_t generation, mr_diag *diag);
 MR_MUST_USE mr_status mr_txn_read_limits(mr_txn *txn, uint64_t generation, mr_diag *diag);
+/* Between two jobs, while running: whether topics are gone, or inputs have more partitions. */
+MR_MUST_USE mr_status mr_txn_check_topics(mr_txn *txn, mr_diag *diag);
 /* Log ends and start offsets of all inputs. */
 MR_MUST_USE mr_status mr_txn_read_ends(mr_txn *txn, uint64_t generation, mr_diag *diag);
 /* Logs that a call is repeated: at first, then every 30 s. */

@@ -171,6 +171,13 @@ static mr_status read_topics(preflight *p, uint32_t *counts, mr_diag *diag)
                                topic->name, p->plan->brokers,
                                topic->is_output ? ", or let its item do so with `create:`" : "");
         }
+        if (counts[i] != 0 && topic->create_partitions != 0 &&
+            counts[i] != topic->create_partitions) {
+            return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                               "E_TOPIC_SHAPE: topic %s has %u partitions, its `create:` says %u: "
+                               "correct the topic or the file",
+                               topic->name, counts[i], topic->create_partitions);
+        }
         if (counts[i] == 0) {
             status = create_topic(p, topic, diag);
             counts[i] = topic->create_partitions;

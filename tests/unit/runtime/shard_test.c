@@ -53,6 +53,7 @@ static void test_counts_are_exact(void **state)
     free_fixture(f);
 }
 
+/* COVERS: S11 I1 I2 */
 static void test_an_aborted_epoch_is_redone(void **state)
 {
     (void)state;
@@ -83,6 +84,7 @@ static fixture *run_unknown(fake_outcome outcome, int64_t *before)
     return f;
 }
 
+/* COVERS: S2 I2 */
 static void test_unknown_but_committed_is_not_redone(void **state)
 {
     (void)state;
@@ -95,6 +97,7 @@ static void test_unknown_but_committed_is_not_redone(void **state)
     free_fixture(f);
 }
 
+/* COVERS: S2 I1 */
 static void test_unknown_and_aborted_is_redone(void **state)
 {
     (void)state;
@@ -120,6 +123,7 @@ static void test_a_failed_claim_is_recovered(void **state)
     }
 }
 
+/* COVERS: S6 I1 I2 */
 static void test_a_failed_delivery_is_redone(void **state)
 {
     (void)state;
@@ -204,6 +208,7 @@ static void break_at(uint32_t step, bool commit_wins, bool *was_there)
     free_fixture(f);
 }
 
+/* COVERS: S11 I1 I2 */
 static void test_a_failure_at_any_step_loses_nothing(void **state)
 {
     (void)state;
@@ -259,6 +264,7 @@ static void test_a_failure_while_the_assignment_is_under_way(void **state)
     free_fixture(f);
 }
 
+/* COVERS: F18 I11 */
 static void test_too_little_memory_is_told(void **state)
 {
     (void)state;
@@ -526,6 +532,7 @@ static void test_a_bounded_run_survives_an_overflow_at_its_end(void **state)
     free_fixture(f);
 }
 
+/* COVERS: S22 I11 */
 static void test_one_row_too_large_is_told(void **state)
 {
     (void)state;

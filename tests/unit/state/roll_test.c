@@ -196,6 +196,7 @@ static void test_foreign(void **state)
     bench_close(&b);
 }
 
+/* COVERS: S17 */
 static void test_a_cut_epoch_is_foreign(void **state)
 {
     bench b = bench_open(2);
