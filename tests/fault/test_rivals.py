@@ -93,6 +93,29 @@ def test_S10_timeout_without_a_rival_is_no_fence(t):
     run.finish(worker)
 
 
+def test_S21_two_layouts(t):
+    """A second worker takes some of the first one's partitions under another id: the first one is
+    fenced, says so, and stays away; the second goes on.
+
+    COVERS: S21 I1 I2 I7 I11
+    """
+    run = scenario.Scenario(t, "echo", interval="50ms")
+    run.feed(4000)
+    first = run.worker()
+    run.wait_committed(first, 1000)
+    second = t.worker(run.path, "--partitions", "0-1", "--shards", 1, "--state-dir",
+                      t.folder / "state-of-the-second")
+    first.expect_exit(harness.EXIT_FAILURE)
+    assert "E_TWO_OWNERS" in first.stderr(), first.stderr()[-3000:]
+    again = run.worker()
+    again.expect_exit(harness.EXIT_FAILURE)
+    assert "--take-over" in again.stderr(), again.stderr()[-3000:]
+    second.wait_stderr("msg=recovered")
+    second.terminate()
+    run.feed(2000)
+    run.finish(run.worker("--take-over"))
+
+
 def test_S21_one_state_directory(t):
     """COVERS: S21 F16 I11"""
     run = scenario.Scenario(t, "running")

@@ -152,7 +152,7 @@ def disagree(t, kind):
     assert before[partition].offset < found.offset
     t.kafka.commit(app.group, app.source, partition, before[partition].offset,
                    before[partition].metadata)
-    app.refuses("E_RECORD_DISAGREE", f"-{partition}@", "restore")
+    app.refuses("E_RECORD_DISAGREE", f"-{partition}@", "name different epochs", "restore")
     t.kafka.commit(app.group, app.source, partition, found.offset, found.metadata)
     app.run()
     assert len(documents.values(t, app.sink)) == app.fed
