@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 void mr_tool_fail(const char *format, ...)
@@ -159,4 +160,11 @@ int mr_tool_partition_count_of(rd_kafka_t *client, const char *topic)
     rd_kafka_metadata_destroy(metadata);
     rd_kafka_topic_destroy(handle);
     return count;
+}
+
+int64_t mr_tool_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }

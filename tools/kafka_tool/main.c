@@ -13,7 +13,6 @@
 #include "tools/kafka_tool/tool.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char usage_text[] =
@@ -38,7 +37,6 @@ static const char usage_text[] =
     "  delete-group GROUP                       an absent group is no error\n";
 
 static int run_ready(int count, char **words);
-static int64_t monotonic_ms(void);
 
 static const struct command {
     const char *name;
@@ -70,13 +68,6 @@ int main(int argc, char **argv)
     return 2;
 }
 
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /*
  * A broker that accepts connections is not yet of use: its coordinators load, its internal topics
  * may be missing. One transaction with an offset takes every path an engine takes at its start.
@@ -85,7 +76,7 @@ static int run_ready(int count, char **words)
 {
     char name[64];
     char id[80];
-    const int64_t start_ms = monotonic_ms();
+    const int64_t start_ms = mr_tool_now_ms();
     (void)count;
     (void)words;
     snprintf(name, sizeof name, "t.ready.%ld", (long)getpid());
@@ -108,6 +99,6 @@ static int run_ready(int count, char **words)
     rd_kafka_consumer_group_metadata_destroy(group);
     rd_kafka_topic_partition_list_destroy(offsets);
     rd_kafka_destroy(producer);
-    printf("ready after %lld ms\n", (long long)(monotonic_ms() - start_ms));
+    printf("ready after %lld ms\n", (long long)(mr_tool_now_ms() - start_ms));
     return 0;
 }

@@ -47,6 +47,7 @@ rd_kafka_t *mr_tool_transaction_producer_create(const char *id, mr_tool_feed *fr
 rd_kafka_t *mr_tool_reader_create(bool uncommitted, const char *group);
 rd_kafka_event_t *mr_tool_admin_answer(rd_kafka_queue_t *queue, const char *what);
 int mr_tool_partition_count_of(rd_kafka_t *client, const char *topic);
+int64_t mr_tool_now_ms(void); /* Monotonic. */
 
 /* ---- topics.c ---- */
 void mr_tool_topic_create(rd_kafka_t *client, const char *name, int partition_count, int count,

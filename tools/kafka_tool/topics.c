@@ -16,6 +16,27 @@ static void setting_split(char *word, const char **value)
     *value = equals + 1;
 }
 
+/*
+ * A topic is created when the controller says so, but of use only when its broker knows it and
+ * leads its partitions: some milliseconds later, or seconds on a busy machine.
+ */
+static void topic_await(rd_kafka_t *client, const char *name, int partition_count)
+{
+    const int64_t until_ms = mr_tool_now_ms() + ANSWER_MS_MAX;
+    int64_t first = 0;
+    int64_t end = 0;
+
+    for (int p = 0; p < partition_count;) {
+        const rd_kafka_resp_err_t error =
+            rd_kafka_query_watermark_offsets(client, name, p, &first, &end, ANSWER_MS_MAX);
+        if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            p++;
+        } else if (mr_tool_now_ms() > until_ms) {
+            mr_tool_fail("%s-%d: %s", name, p, rd_kafka_err2str(error));
+        }
+    }
+}
+
 void mr_tool_topic_create(rd_kafka_t *client, const char *name, int partition_count, int count,
                           char **settings)
 {
@@ -48,6 +69,7 @@ void mr_tool_topic_create(rd_kafka_t *client, const char *name, int partition_co
     rd_kafka_AdminOptions_destroy(request);
     rd_kafka_NewTopic_destroy(topic);
     rd_kafka_queue_destroy(queue);
+    topic_await(client, name, partition_count);
 }
 
 void mr_tool_topic_delete(rd_kafka_t *client, const char *name)
@@ -185,6 +207,7 @@ int mr_tool_partitions(int count, char **words)
     }
     rd_kafka_event_destroy(answer);
     rd_kafka_NewPartitions_destroy(more);
+    topic_await(client, words[0], (int)mr_tool_parse_number(words[1], 1, PARTITION_COUNT_MAX));
     rd_kafka_queue_destroy(queue);
     rd_kafka_destroy(client);
     return 0;

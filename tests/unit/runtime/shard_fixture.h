@@ -246,6 +246,7 @@ typedef struct fixture {
     uint64_t memory_bytes;
     const char *directory; /* NULL = volatile. */
     const mr_answers *answers;
+    uint32_t known_partitions;
     mr_shard *shard;
     int64_t now_us;
     uint64_t seed;
@@ -400,6 +401,7 @@ static mr_status open_shard(fixture *f)
                                       .memory_bytes = f->memory_bytes,
                                       .arena_bytes = 4 << 20,
                                       .answers = f->answers,
+                                      .known_partitions = f->known_partitions,
                                       .row_json = fixture_row_json};
     return mr_shard_open(&f->shard, &options, &f->diag);
 }

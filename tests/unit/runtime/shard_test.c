@@ -308,6 +308,38 @@ static void expect_refusal(fixture *f, const char *name, const char *place)
     free_fixture(f);
 }
 
+/* It was committed by this very shard: that it is gone is no beginning.
+ * COVERS: I8 I11 */
+static void test_an_offset_that_vanished_is_refused(void **state)
+{
+    (void)state;
+    fixture *f = fixture_with_rows(1, false, 10);
+    open_it(f);
+    drive(f, all_committed);
+    f->kafka.logs[TOPIC_IN][0].committed = -1;
+    f->kafka.logs[TOPIC_IN][0].metadata_bytes = 0;
+    fake_fail(&f->kafka, MR_ERR_TXN_ABORTED, "the test says so");
+    expect_failure(f, "E_OFFSETS_MISSING: in-0@10:");
+    assert_int_equal(f->kafka.logs[TOPIC_IN][0].committed, -1);
+    check_all(f);
+    free_fixture(f);
+}
+
+/* Partitions that were added are read from their beginning, whatever `start:` says.
+ * COVERS: F23 */
+static void test_added_partitions_have_a_beginning(void **state)
+{
+    (void)state;
+    fixture *f = make_fixture(2, false, false);
+    f->known_partitions = 1;
+    f->commons[TOPIC_IN].start_us = MR_START_LATEST;
+    open_it(f);
+    drive(f, is_running);
+    assert_int_equal(f->kafka.init_offsets[0].start, MR_START_LATEST);
+    assert_int_equal(f->kafka.init_offsets[1].start, MR_START_EARLIEST);
+    free_fixture(f);
+}
+
 static void test_foreign_offsets_are_refused(void **state)
 {
     (void)state;
@@ -716,6 +748,8 @@ int main(void)
         cmocka_unit_test(test_a_stop_at_any_step_is_clean),
         cmocka_unit_test(test_a_failure_while_the_assignment_is_under_way),
         cmocka_unit_test(test_too_little_memory_is_told),
+        cmocka_unit_test(test_an_offset_that_vanished_is_refused),
+        cmocka_unit_test(test_added_partitions_have_a_beginning),
         cmocka_unit_test(test_foreign_offsets_are_refused),
         cmocka_unit_test(test_a_newer_record_is_refused),
         cmocka_unit_test(test_a_lost_offset_is_refused),
