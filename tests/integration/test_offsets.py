@@ -99,6 +99,21 @@ def test_deleted_under_state(t):
     app.refuses("E_OFFSETS_MISSING", app.directory, "task ")
 
 
+def test_one_offset_expired_under_state(t):
+    """Offsets expire one by one; the other tasks have theirs.
+
+    COVERS: I2 I11
+    """
+    app = refusals.Application(t)
+    partition, found = busy(app)
+    t.kafka.tool("forget", app.group, app.source, partition)
+    app.refuses("E_OFFSETS_MISSING", f"{app.source}-{partition}:", f"task {partition}:")
+    t.kafka.commit(app.group, app.source, partition, found.offset, found.metadata)
+    app.feed(50)
+    app.run()
+    assert len(documents.values(t, app.sink)) == app.fed
+
+
 def test_deleted_while_it_runs_and_committed_again(t):
     """The next commit puts them back: nothing is read twice, by this worker or by the next.
 

@@ -34,7 +34,8 @@ static const char usage_text[] =
     "  truncate TOPIC PARTITION OFFSET          the log starts at OFFSET from now on\n"
     "  commit GROUP TOPIC PARTITION OFFSET [METADATA]\n"
     "  offsets GROUP TOPIC                      PARTITION\\tOFFSET\\tMETADATA, OFFSET - if none\n"
-    "  delete-group GROUP                       an absent group is no error\n";
+    "  delete-group GROUP                       an absent group is no error\n"
+    "  forget GROUP TOPIC PARTITION             one committed offset is gone, as if expired\n";
 
 static int run_ready(int count, char **words);
 
@@ -55,6 +56,7 @@ static const struct command {
     {"truncate", 3, mr_tool_truncate},
     {"offsets", 2, mr_tool_offsets},
     {"delete-group", 1, mr_tool_delete_group},
+    {"forget", 3, mr_tool_forget},
 };
 
 int main(int argc, char **argv)

@@ -70,3 +70,34 @@ int mr_tool_delete_group(int count, char **words)
     rd_kafka_destroy(client);
     return 0;
 }
+
+int mr_tool_forget(int count, char **words)
+{
+    (void)count;
+    rd_kafka_t *client = mr_tool_client_create(RD_KAFKA_PRODUCER, NULL, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+    (void)rd_kafka_topic_partition_list_add(
+        one, words[1], (int32_t)mr_tool_parse_number(words[2], 0, PARTITION_COUNT_MAX));
+    rd_kafka_DeleteConsumerGroupOffsets_t *request =
+        rd_kafka_DeleteConsumerGroupOffsets_new(words[0], one);
+    rd_kafka_DeleteConsumerGroupOffsets(client, &request, 1, NULL, queue);
+    rd_kafka_event_t *answer = mr_tool_admin_answer(queue, "forget");
+    size_t group_count = 0;
+    const rd_kafka_group_result_t *const *groups =
+        rd_kafka_DeleteConsumerGroupOffsets_result_groups(
+            rd_kafka_event_DeleteConsumerGroupOffsets_result(answer), &group_count);
+    for (size_t i = 0; i < group_count; i++) {
+        const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[i]);
+        if (error != NULL) {
+            mr_tool_fail("forget %s: %s", words[0], rd_kafka_error_string(error));
+        }
+        mr_tool_check(rd_kafka_group_result_partitions(groups[i])->elems[0].err, "forget");
+    }
+    rd_kafka_event_destroy(answer);
+    rd_kafka_DeleteConsumerGroupOffsets_destroy(request);
+    rd_kafka_topic_partition_list_destroy(one);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(client);
+    return 0;
+}

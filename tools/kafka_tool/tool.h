@@ -69,5 +69,6 @@ int mr_tool_read(int count, char **words);
 int mr_tool_commit(int count, char **words);
 int mr_tool_offsets(int count, char **words);
 int mr_tool_delete_group(int count, char **words);
+int mr_tool_forget(int count, char **words);
 
 #endif
