@@ -184,7 +184,8 @@ void mr_txn_destroy_clients(mr_txn *txn)
     mr_clients *clients = &txn->clients;
     mr_txn_destroy_producer(txn);
     if (clients->consumer != NULL) {
-        (void)rd_kafka_assign(clients->consumer, NULL); /* See empty(). Waits for no broker. */
+        /* See empty(). No group was joined, so this waits for no broker. */
+        (void)rd_kafka_consumer_close(clients->consumer);
     }
     forget_inputs(txn);
     if (clients->consumer_events != NULL) {
@@ -239,9 +240,10 @@ static mr_status make_producer(mr_txn *txn, mr_diag *diag)
 }
 
 /*
- * The partition of a deleted topic is held by its assignment and by what lies in its queue, and it
- * holds the broker's thread: librdkafka 2.0.2 then waits for that thread for ever when it is
- * destroyed. Either alone suffices for that, so both are given up by hand.
+ * The partition of a deleted topic is held by its assignment and by what lies in its queue (errors
+ * are added while it is assigned), and it holds the broker's thread: librdkafka 2.0.2 then waits
+ * for that thread for ever when it is destroyed. So the consumer is closed and then its queues are
+ * emptied, before it is destroyed.
  */
 static void empty(rd_kafka_queue_t *queue)
 {
