@@ -172,7 +172,8 @@ typedef struct mr_txn { /* The committer's. */
     uint32_t record_bytes_max;
     uint64_t attempted; /* Incarnation of the last INIT that was READY. */
     bool was_ready, was_read;
-    bool is_live; /* From the end of an INIT to the next RESET, or a failure. */
+    bool saw_absence; /* A topic was gone, said a broker a moment ago. */
+    bool is_live;     /* From the end of an INIT to the next RESET, or a failure. */
     uint64_t live_generation;
     int64_t owners_read_ms;    /* When the records were last looked at. */
     bool flush_before_offsets; /* Test builds with K3 armed. */

@@ -183,11 +183,11 @@ void mr_txn_destroy_clients(mr_txn *txn)
 {
     mr_clients *clients = &txn->clients;
     mr_txn_destroy_producer(txn);
-    if (clients->consumer != NULL) {
-        /* See empty(). No group was joined, so this waits for no broker. */
-        (void)rd_kafka_consumer_close(clients->consumer);
+    if (clients->consumer != NULL && txn->saw_absence) {
+        (void)rd_kafka_consumer_close(clients->consumer); /* See empty(). */
     }
     forget_inputs(txn);
+    txn->saw_absence = false;
     if (clients->consumer_events != NULL) {
         rd_kafka_queue_destroy(clients->consumer_events);
         clients->consumer_events = NULL;
@@ -243,7 +243,7 @@ static mr_status make_producer(mr_txn *txn, mr_diag *diag)
  * The partition of a deleted topic is held by its assignment and by what lies in its queue (errors
  * are added while it is assigned), and it holds the broker's thread: librdkafka 2.0.2 then waits
  * for that thread for ever when it is destroyed. So the consumer is closed and then its queues are
- * emptied, before it is destroyed.
+ * emptied, before it is destroyed. Only then, as closing may wait for a broker that is away.
  */
 static void empty(rd_kafka_queue_t *queue)
 {
@@ -264,7 +264,9 @@ static void forget_inputs(mr_txn *txn)
     for (uint32_t i = 0; i < txn->input_max; i++) {
         if (txn->clients.inputs[i] != NULL) {
             rd_kafka_queue_io_event_enable(txn->clients.inputs[i], -1, NULL, 0);
-            empty(txn->clients.inputs[i]);
+            if (txn->saw_absence) {
+                empty(txn->clients.inputs[i]);
+            }
             rd_kafka_queue_destroy(txn->clients.inputs[i]);
             txn->clients.inputs[i] = NULL;
         }

@@ -60,6 +60,7 @@ mr_status mr_txn_check_topics(mr_txn *txn, mr_diag *diag)
         uint32_t count = 0;
         const rd_kafka_resp_err_t code = ask_partitions(txn, plan->topics[i].name, &count);
         if (is_absent(code)) { /* A recovery waits for it to come back, and gives up by name. */
+            txn->saw_absence = true;
             return mr_diag_set(diag, MR_ERR_TXN_ABORTED, 0, "topic %s is absent: %s (%s)",
                                plan->topics[i].name, rd_kafka_err2str(code),
                                rd_kafka_err2name(code));
