@@ -33,11 +33,23 @@ if(EXISTS "${PROJECT_SOURCE_DIR}/cli/main.c")
 endif()
 
 # mr_programs(PREFIX FOLDER) - tools/x.c is the program x, bench/**/x.c bench_x, demo/x.c demo_x.
+# A folder with a main.c is one program of all its files, named after the folder.
 function(mr_programs prefix folder)
     file(GLOB_RECURSE files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.c")
     foreach(file ${files})
         get_filename_component(stem "${file}" NAME_WE)
+        get_filename_component(place "${file}" DIRECTORY)
+        if(EXISTS "${place}/main.c" AND NOT stem STREQUAL "main")
+            continue()
+        endif()
+        set(parts)
+        if(stem STREQUAL "main")
+            get_filename_component(stem "${place}" NAME)
+            file(GLOB parts CONFIGURE_DEPENDS "${place}/*.c")
+            list(REMOVE_ITEM parts "${file}")
+        endif()
         mr_program(${prefix}${stem} "${file}" PkgConfig::rdkafka Threads::Threads m)
+        target_sources(${prefix}${stem} PRIVATE ${parts})
         set_target_properties(${prefix}${stem} PROPERTIES
             RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
     endforeach()

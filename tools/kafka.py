@@ -105,15 +105,18 @@ class ServiceError(Exception):
 
 
 def kafka_tool():
-    """The path of kafka_tool, compiled when its source is newer. Needs no configured build."""
-    source = ROOT / "tools" / "kafka_tool.c"
+    """The path of kafka_tool, compiled when a source is newer. Needs no configured build."""
+    sources = sorted((ROOT / "tools" / "kafka_tool").glob("*.[ch]"))
+    newest = max(source.stat().st_mtime for source in sources)
     program = ROOT / "build" / "tools" / "kafka_tool"
     program.parent.mkdir(parents=True, exist_ok=True)
     with open(program.parent / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        if not program.exists() or program.stat().st_mtime < newest:
             fresh = program.with_suffix(".new")
-            subprocess.run(["cc", "-std=c17", "-O1", "-o", fresh, source, "-lrdkafka"], check=True)
+            subprocess.run(["cc", "-std=c17", "-O1", "-I", ROOT, "-o", fresh,
+                            *(source for source in sources if source.suffix == ".c"),
+                            "-lrdkafka"], check=True)
             fresh.replace(program)
     return program
 

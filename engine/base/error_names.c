@@ -63,14 +63,17 @@ static const mr_error_name names[] = {
      "Restore the offset that this application had committed; or go on from the one that was set:\n"
      "`run --adopt-offsets=keep-state` (effects may repeat or be missing), or with empty state\n"
      "`--adopt-offsets=reset-state`; behind an @ for some partitions only.\n"},
-    {"E_OFFSETS_MISSING", "there is state, but no committed offset",
-     "The state directory holds decided epochs, and Kafka knows no offset for them: the group was\n"
-     "deleted (a deleted topic takes its offsets with it), or they have expired\n"
-     "(`offsets.retention.minutes`). Starting at the beginning would count everything twice.\n",
+    {"E_OFFSETS_MISSING", "a committed offset is gone",
+     "The state directory holds decided epochs, and Kafka knows no offset for them; or the worker\n"
+     "itself committed one that Kafka no longer knows. The group was deleted (a deleted topic "
+     "takes\n"
+     "its offsets with it), or they have expired (`offsets.retention.minutes`). Starting at the\n"
+     "beginning would count everything twice.\n",
      "E_OFFSETS_MISSING: orders-0: .../shard-0, task 0: Kafka has nothing committed, ...",
      "Restore the group's offsets; or go on with the state and the offsets stored with it:\n"
      "`run --adopt-offsets=keep-state` (the outputs of the last epoch may repeat); or begin anew:\n"
-     "`--adopt-offsets=reset-state`.\n"},
+     "`--adopt-offsets=reset-state`. A topology without state has nothing to tell a lost offset\n"
+     "from none: set it before the next start, which otherwise begins at `start:`.\n"},
     {"E_OFFSET_BEYOND_END", "the committed offset lies beyond the end of the log",
      "The topic ends before the offset that was committed: it was truncated, or deleted and\n"
      "created again. What stands in it now is not what was read.\n",
@@ -103,6 +106,14 @@ static const mr_error_name names[] = {
      "E_OUTPUT_TOO_LARGE: orders-3@1207: the output of a single record does not fit ...",
      "Raise `memory.kafka`, or the topic's `max.message.bytes`; or keep such records out by\n"
      "`max_record` of the source.\n"},
+    {"E_PARTITIONS_CHANGED", "the inputs have another number of partitions than the state",
+     "Partitions were added to an input, or it was made anew. Producers then send a key to "
+     "another\n"
+     "partition, but its state is kept with the old one: its groups would begin anew in silence.\n"
+     "A topology without state takes new partitions up, from their beginning.\n",
+     "E_PARTITIONS_CHANGED: topic orders has 6 partitions, the state belongs to 4: ...",
+     "The state cannot follow. Process the topic anew under another `app`; or restore the topic\n"
+     "with the partitions it had.\n"},
     {"E_POISON", "the worker fails with one certain record",
      "The worker died, or ended for a reason that may lie in the data, `errors.poison.after` "
      "times\n"
@@ -144,12 +155,13 @@ static const mr_error_name names[] = {
      "Make the file and `chmod 600` it, owned by the worker's user (systemd: `LoadCredential=` "
      "and\n"
      "`${CREDENTIALS_DIRECTORY}`), or set the variable for the worker.\n"},
-    {"E_SHARD_COUNT", "the state was made by another number of shards",
-     "State lies in files of shards, and which partition is whose follows from their number. With\n"
-     "another one the state of most partitions would be looked for in the wrong file.\n",
-     "E_SHARD_COUNT: the state in /var/lib/millrace/orders belongs to 2 shards, not to 4: ...",
-     "Start with `--shards` and `--partitions` as the message says; without `--shards` the stored\n"
-     "number is used.\n"},
+    {"E_SHARD_COUNT", "the state was made by other shards, or for other partitions",
+     "State lies in files of shards, and which partition is whose follows from their number and,\n"
+     "with more than one, from `--partitions`. With others the state of most partitions would be\n"
+     "looked for in the wrong file.\n",
+     "E_SHARD_COUNT: the state in /var/lib/millrace/orders belongs to 2 shards of the ...",
+     "Start with `--shards` and `--partitions` as the message says (p0_3.7 is 0-3,7, and o1of3 is\n"
+     "`--ordinal 1/3`); without `--shards` the stored number is used.\n"},
     {"E_STATE_BEHIND", "the state on this disk is older than what Kafka has committed",
      "Kafka's committed epoch is newer than any epoch in the state directory: an older copy was\n"
      "restored, another directory is mounted, or the work went on elsewhere. The state that\n"
@@ -245,10 +257,12 @@ static const mr_error_name names[] = {
      "E_TOPIC_MISSING: topic totals does not exist on localhost:9092: create it",
      "Create it, correct its name, or write `create: { partitions: N }` on the sink or dlq.\n"},
     {"E_TOPIC_SHAPE", "partition counts do not fit",
-     "Inputs that meet in one task must have equal partition counts, and the count of a\n"
-     "topic must not shrink below what the worker owns.\n",
+     "Inputs that meet in one task must have equal partition counts, the count of a topic must\n"
+     "not shrink below what the worker owns, and an output that exists must have the count its\n"
+     "`create:` says.\n",
      "E_TOPIC_SHAPE: the inputs must have equal partition counts: orders has 8, refunds 12",
-     "Give the topics equal counts, or split the topology into two apps.\n"},
+     "Give the topics equal counts, or split the topology into two apps; for an output correct\n"
+     "the topic or its `create:`.\n"},
     {"E_TWO_OWNERS", "two different sets claim the same partition",
      "Another worker with an overlapping set of partitions has committed one of ours. Both may\n"
      "have committed before one noticed.\n",

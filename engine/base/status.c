@@ -66,6 +66,8 @@ const char *mr_status_name(mr_status status)
         return "MR_ERR_REFUSED";
     case MR_ERR_ROW:
         return "MR_ERR_ROW";
+    case MR_ERR_PARTITIONS:
+        return "MR_ERR_PARTITIONS";
     }
     MR_ASSERT(!"a status of the table");
     return "";

@@ -30,6 +30,30 @@ static copy_state read_copy(const mr_block_file *file, const mr_block_kind *kind
 static void sum(const mr_block *block, uint8_t checksum[16]);
 static mr_status failed(const mr_block_file *file, const char *what, mr_diag *diag);
 
+bool mr_folder_make(const char *path)
+{
+    char parent[MR_PATH_BYTES_MAX];
+
+    if (mkdir(path, 0700) != 0) {
+        return errno == EEXIST;
+    }
+    const char *slash = strrchr(path, '/');
+    const int size = slash == NULL ? 0 : (int)(slash - path);
+    (void)snprintf(parent, sizeof(parent), "%.*s%s", size, path,
+                   slash == NULL   ? "."
+                   : slash == path ? "/"
+                                   : "");
+    const int descriptor = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return false;
+    }
+    const bool is_synced = fsync(descriptor) == 0;
+    const int error = errno;
+    (void)close(descriptor);
+    errno = error;
+    return is_synced;
+}
+
 mr_status mr_block_file_open(mr_block_file *file, const mr_block_kind *kind, const char *directory,
                              const char *name, mr_block *newest, mr_diag *diag)
 {

@@ -105,6 +105,16 @@ static mr_status judge_input(mr_shard *shard, mr_input *input, const mr_offset *
     if (input->end < 0) {
         input->end = offset->log_end;
     }
+    if (offset->offset < 0 && input->acked >= 0) { /* No beginning: it was there. */
+        mr_offset last = *offset;
+        last.offset = input->acked;
+        return refuse(shard, &last, "E_OFFSETS_MISSING",
+                      "this committed offset is gone: the group or the topic was deleted while the "
+                      "worker ran",
+                      -1,
+                      "restore the offsets before the next start, or answer it with "
+                      "--adopt-offsets=keep-state or =reset-state");
+    }
     if (offset->offset < 0) { /* Genesis of this partition: resolved once, then committed. */
         input->applied = input->committed = offset->start;
         return MR_OK;

@@ -54,10 +54,13 @@ typedef struct mr_shard_options {
      * stem from no single record. */
     uint32_t (*row_json)(const mr_batch *batch, uint32_t row, uint8_t *room, uint32_t room_bytes);
     const mr_answers *answers; /* Borrowed; NULL = none. */
-    mr_turns *turns;           /* Borrowed; NULL = there is no other shard. */
-    mr_mark mark;              /* As a former process left it; zeroed = none. */
-    bool retry_poison;         /* Forget the mark. */
-    bool test_headers;         /* Outputs carry mr-src and mr-inc: test builds only. */
+    /* So many partitions the inputs had when this worker last ran: those behind are read from
+     * their beginning, whatever `start:` says. 0 = not known. */
+    uint32_t known_partitions;
+    mr_turns *turns;   /* Borrowed; NULL = there is no other shard. */
+    mr_mark mark;      /* As a former process left it; zeroed = none. */
+    bool retry_poison; /* Forget the mark. */
+    bool test_headers; /* Outputs carry mr-src and mr-inc: test builds only. */
 } mr_shard_options;
 
 typedef struct mr_shard_counters { /* One writer: the shard. */

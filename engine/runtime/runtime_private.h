@@ -81,6 +81,7 @@ typedef struct mr_input {
     mr_lane *lane;
     mr_task *source;
     int64_t committed; /* Next offset to read by the last acked or sealed epoch. */
+    int64_t acked;     /* Next offset to read that this process knows Kafka has; -1 = none. */
     int64_t applied;   /* Next offset after the last applied row. */
     int64_t end;       /* Bounded: the log's end when the process first saw it. */
     mr_fetch *fetch;   /* Being read; given back when all its batches are home. */
@@ -450,6 +451,9 @@ mr_status mr_block_file_open(mr_block_file *file, const mr_block_kind *kind, con
 mr_status mr_block_file_write(mr_block_file *file, const mr_block_kind *kind, mr_block *block,
                               mr_diag *diag);
 void mr_block_file_close(mr_block_file *file);
+/* Makes a folder, unless it is there, and syncs the one around it: what is prepared in it must not
+ * vanish with its name. False: errno tells why. */
+bool mr_folder_make(const char *path);
 /* ---- watchdog.c ---- */
 typedef struct mr_watchdog { /* Of one shard; control's. */
     uint64_t turns;          /* When it was last seen to turn. */
@@ -464,6 +468,7 @@ mr_watch_word mr_watchdog_look(mr_watchdog *dog, uint64_t turns, int64_t now_us)
 typedef struct mr_worker_file { /* What a state directory remembers; worker_file.c. */
     mr_block_file file;
     uint32_t shard_count;
+    uint32_t partition_count; /* Of each input when the worker last ran; 0 = not known. */
     bool is_fenced;
     char worker_set[41];
 } mr_worker_file;

@@ -294,14 +294,18 @@ static mr_status lane_create(mr_shard *shard, mr_lane *lane, uint32_t index)
             shard->inputs[task->input] = (mr_input){.lane = lane,
                                                     .source = task,
                                                     .committed = -1,
+                                                    .acked = -1,
                                                     .applied = -1,
                                                     .end = -1,
                                                     .ordinal = ordinal++,
                                                     .topic = plan->topics[common->topic].number};
-            shard->init_offsets[task->input] = (mr_offset){.topic = common->topic,
-                                                           .partition = lane->partition,
-                                                           .offset = -1,
-                                                           .start = common->start_us};
+            const uint32_t known = shard->options.known_partitions;
+            const bool is_added = known > 0 && lane->partition >= known;
+            shard->init_offsets[task->input] =
+                (mr_offset){.topic = common->topic,
+                            .partition = lane->partition,
+                            .offset = -1,
+                            .start = is_added ? MR_START_EARLIEST : common->start_us};
         }
         const mr_status status = tables_declare(shard, lane, task);
         if (status != MR_OK) {

@@ -50,6 +50,8 @@ typedef struct mr_shard_thread { /* Control's view of a shard. */
 typedef struct mr_worker { /* Control's. */
     const mr_worker_options *options;
     mr_partition_set set;
+    uint32_t partition_count;  /* Of each input, now. */
+    uint32_t known_partitions; /* The same when this worker last ran; 0 = not known. */
     mr_budget budget;
     mr_memory memory;
     mr_shard_thread *threads;
@@ -64,12 +66,15 @@ typedef struct mr_worker { /* Control's. */
     int64_t last_progress_us;
 } mr_worker;
 
+static mr_status run_once(const mr_worker_options *options, mr_diag *diag);
 static mr_status plan_worker(mr_worker *worker, mr_diag *diag);
 static mr_status find_partitions(mr_worker *worker, mr_diag *diag);
 static mr_status make_directory(mr_worker *worker, mr_diag *diag);
 static mr_status open_directory(mr_worker *worker, mr_diag *diag);
 static mr_status find_shard_count(mr_worker *worker, mr_diag *diag);
+static mr_status check_partitions(const mr_worker *worker, mr_diag *diag);
 static void remember_fence(mr_worker *worker);
+static void remember_partitions(mr_worker *worker);
 static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag);
 static void *shard_main(void *argument);
 static mr_status shard_run(mr_shard_thread *thread);
@@ -86,9 +91,29 @@ static uint32_t usable_cores(uint32_t *cores, uint32_t count_max);
 static void sleep_drain(void *self, int descriptor);
 static void sleep_wait(void *self, const int *descriptors, uint32_t count, int64_t timeout_us);
 
+/* Partitions that are added to a plan without state are taken up by beginning anew. */
 mr_status mr_worker_run(const mr_worker_options *options, mr_diag *diag)
 {
     MR_ASSERT(options->plan != NULL && options->stop_requested != NULL);
+    mr_worker_options again = *options;
+    mr_status status = run_once(options, diag);
+
+    while (status == MR_ERR_PARTITIONS && !options->plan->is_stateful) {
+        if (options->stop_requested(options->stop_self)) {
+            return MR_OK;
+        }
+        const mr_log_field field = {.name = "app", .text = options->plan->app};
+        mr_log_event(options->log, MR_LOG_WARN, "worker",
+                     "partitions were added to the inputs: starting again with them", &field, 1);
+        again.answers = (mr_answer_texts){0}; /* Both were for that one start. */
+        again.take_over = false;
+        status = run_once(&again, diag);
+    }
+    return status;
+}
+
+static mr_status run_once(const mr_worker_options *options, mr_diag *diag)
+{
     const mr_memory memory = mr_memory_system();
     mr_worker *worker = memory.type->acquire(memory.self, sizeof(*worker), "worker");
     if (worker == NULL) {
@@ -102,7 +127,8 @@ mr_status mr_worker_run(const mr_worker_options *options, mr_diag *diag)
     for (uint32_t i = 0; status == MR_OK && i < worker->shard_count; i++) {
         status = start_shard(worker, i, diag);
     }
-    if (status == MR_OK) {
+    const bool is_ready = status == MR_OK;
+    if (is_ready) {
         log_started(worker);
         status = watch_shards(worker, diag);
         if (status == MR_ERR_FENCED) {
@@ -126,6 +152,10 @@ mr_status mr_worker_run(const mr_worker_options *options, mr_diag *diag)
     }
     mr_worker_file_close(&worker->file);
     memory.type->release(memory.self, worker, sizeof(*worker));
+    /* A broker that is away must not keep a worker from being stopped. */
+    if (!is_ready && status == MR_ERR_UNREACHABLE && options->stop_requested(options->stop_self)) {
+        return MR_OK;
+    }
     return status;
 }
 
@@ -146,6 +176,10 @@ static mr_status plan_worker(mr_worker *worker, mr_diag *diag)
     }
     if (options->plan->has_kafka) {
         status = open_directory(worker, diag);
+    }
+    worker->known_partitions = worker->file.partition_count;
+    if (status == MR_OK) {
+        status = check_partitions(worker, diag);
     }
     if (status == MR_OK) {
         status = find_shard_count(worker, diag);
@@ -186,9 +220,15 @@ static mr_status find_partitions(mr_worker *worker, mr_diag *diag)
     uint32_t partition_count = options->file_partitions;
 
     if (plan->has_kafka) {
-        const mr_status status =
-            mr_kafka_preflight(plan, options->secrets, options->allow_client_version, PREFLIGHT_MS,
-                               options->log, counts, diag);
+        const mr_preflight_options preflight = {.plan = plan,
+                                                .secrets = options->secrets,
+                                                .allow_client_version =
+                                                    options->allow_client_version,
+                                                .timeout_ms = PREFLIGHT_MS,
+                                                .log = options->log,
+                                                .stop_requested = options->stop_requested,
+                                                .stop_self = options->stop_self};
+        const mr_status status = mr_kafka_preflight(&preflight, counts, diag);
         if (status != MR_OK) {
             return status;
         }
@@ -203,6 +243,7 @@ static mr_status find_partitions(mr_worker *worker, mr_diag *diag)
                            "the inputs have %u partitions; 1 to %d are possible", partition_count,
                            MR_PARTITIONS_MAX);
     }
+    worker->partition_count = partition_count;
     return mr_partition_set_parse(options->partitions, partition_count, &worker->set, diag);
 }
 
@@ -215,8 +256,7 @@ static mr_status make_directory(mr_worker *worker, mr_diag *diag)
     if (length < 0 || (size_t)length >= sizeof(worker->directory)) {
         return mr_diag_set(diag, MR_ERR_USAGE, 0, "--state-dir %s: the path is too long", root);
     }
-    if ((mkdir(root, 0700) != 0 && errno != EEXIST) ||
-        (mkdir(worker->directory, 0700) != 0 && errno != EEXIST)) {
+    if (!mr_folder_make(root) || !mr_folder_make(worker->directory)) {
         if (errno == ENOSPC || errno == EDQUOT) {
             return mr_diag_set(diag, MR_ERR_LIMIT, 0,
                                "E_STATE_NO_SPACE: %s cannot be made: %s; free space on that "
@@ -248,6 +288,27 @@ static mr_status open_directory(mr_worker *worker, mr_diag *diag)
     return status;
 }
 
+/* Keys move when partitions are added, their state does not. */
+static mr_status check_partitions(const mr_worker *worker, mr_diag *diag)
+{
+    const mr_plan *plan = worker->options->plan;
+    const uint32_t known = worker->known_partitions;
+    const char *topic = "";
+
+    if (!plan->is_stateful || known == 0 || known == worker->partition_count) {
+        return MR_OK;
+    }
+    for (uint32_t i = 0; i < plan->topic_count; i++) {
+        topic = plan->topics[i].source != MR_NO_INDEX ? plan->topics[i].name : topic;
+    }
+    return mr_diag_set(
+        diag, MR_ERR_PARTITIONS, 0,
+        "E_PARTITIONS_CHANGED: topic %s has %u partitions, the state in %s belongs "
+        "to %u: keys have moved, and the state cannot follow; process the topic anew "
+        "under another app name",
+        topic, worker->partition_count, worker->directory, known);
+}
+
 /*
  * As many as asked for, as the state directory was made with, or as there are cores. State lies in
  * files of shards, so a stateful plan cannot change their number; a stateless one can, as the ids
@@ -271,19 +332,49 @@ static mr_status find_shard_count(mr_worker *worker, mr_diag *diag)
     if (worker->file.file.descriptor < 0) {
         return MR_OK;
     }
-    if (!is_new && stored != worker->shard_count && worker->options->plan->is_stateful) {
+    /* With several shards, a task's file follows from its place in the set. */
+    const bool is_same_set = strcmp(worker->file.worker_set, worker->set.name) == 0;
+    const bool is_moved = worker->shard_count > 1 && !is_same_set;
+    if (!is_new && (stored != worker->shard_count || is_moved) &&
+        worker->options->plan->is_stateful) {
         return mr_diag_set(diag, MR_ERR_CONFIG, 0,
-                           "E_SHARD_COUNT: the state in %s belongs to %u shards, not to %u: start "
-                           "with --shards %u and the partitions it had (%s)",
-                           worker->directory, stored, worker->shard_count, stored,
-                           worker->file.worker_set);
+                           "E_SHARD_COUNT: the state in %s belongs to %u shards of the partitions "
+                           "%s, not to %u of %s: start with --shards %u and the partitions it had",
+                           worker->directory, stored, worker->file.worker_set, worker->shard_count,
+                           worker->set.name, stored);
     }
     const bool is_same = stored == worker->shard_count && !worker->file.is_fenced &&
-                         strcmp(worker->file.worker_set, worker->set.name) == 0;
+                         worker->file.partition_count != 0 && is_same_set;
     worker->file.shard_count = worker->shard_count;
+    if (worker->file.partition_count == 0) { /* Else when the added ones have their beginning. */
+        worker->file.partition_count = worker->partition_count;
+    }
     worker->file.is_fenced = false;
     memcpy(worker->file.worker_set, worker->set.name, sizeof(worker->file.worker_set));
     return is_same ? MR_OK : mr_worker_file_write(&worker->file, diag);
+}
+
+/* Once every shard has committed where the added partitions begin; from then on they are known. */
+static void remember_partitions(mr_worker *worker)
+{
+    mr_diag diag;
+    if (worker->file.file.descriptor < 0 ||
+        worker->file.partition_count == worker->partition_count) {
+        return;
+    }
+    for (uint32_t i = 0; i < worker->shard_count; i++) {
+        const mr_shard_counters *counters =
+            atomic_load_explicit(&worker->threads[i].counters, memory_order_acquire);
+        if (counters == NULL || mr_counter_read(&counters->epochs) == 0) {
+            return;
+        }
+    }
+    worker->file.partition_count = worker->partition_count;
+    if (mr_worker_file_write(&worker->file, &diag) != MR_OK) {
+        const mr_log_field field = {.name = "cause", .text = diag.text};
+        mr_log_event(worker->options->log, MR_LOG_ERROR, "worker",
+                     "the new number of partitions is not remembered", &field, 1);
+    }
 }
 
 static void remember_fence(mr_worker *worker)
@@ -327,6 +418,7 @@ static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag)
     thread->options.answers = &worker->answers;
     thread->options.turns = worker->shard_count > 1 ? &worker->turns : NULL;
     thread->options.retry_poison = options->retry_poison;
+    thread->options.known_partitions = worker->known_partitions;
 #ifdef MR_CRASH_POINTS
     thread->options.test_headers = getenv("MR_TEST_HEADERS") != NULL;
 #endif
@@ -337,6 +429,7 @@ static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag)
                                         .shard = index,
                                         .memory_bytes = worker->budget.shard_kafka,
                                         .partition_count = thread->options.partition_count,
+                                        .topic_partitions = worker->partition_count,
                                         .take_over = options->take_over,
                                         .wake_descriptor = thread->wake_descriptor,
                                         .clock = worker->clock,
@@ -461,6 +554,7 @@ static mr_status watch_shards(mr_worker *worker, mr_diag *diag)
     mr_status status = MR_OK;
     for (;;) {
         uint32_t done = 0;
+        remember_partitions(worker);
         uint32_t drained = 0;
         const int64_t now_us = worker->clock.type->monotonic_us(worker->clock.self);
         for (uint32_t i = 0; i < worker->shard_count; i++) {

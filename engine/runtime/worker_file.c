@@ -1,9 +1,10 @@
 /*
  * worker_file.c - `<state dir>/<app>/worker`: what a state directory remembers of its worker.
  *
- * The number of shards, because state files and transactional ids belong to it; the worker set; and
- * whether the worker was fenced, so that a supervisor does not bring it back against its rival. How
- * it is written, and its format: block_file.c. Thread: control.
+ * The number of shards, because state files and transactional ids belong to it; the worker set;
+ * how many partitions the inputs had, because keys move when some are added; and whether the worker
+ * was fenced, so that a supervisor does not bring it back against its rival. How it is written, and
+ * its format: block_file.c. Thread: control.
  */
 #include "engine/runtime/runtime_private.h"
 #include <string.h>
@@ -12,8 +13,8 @@ enum { FLAG_FENCED = 1 };
 
 typedef struct worker_payload {
     uint32_t shard_count;
-    uint32_t reserved;
-    char worker_set[48]; /* With a final zero. */
+    uint32_t partition_count; /* Of the inputs; 0 = not known. */
+    char worker_set[48];      /* With a final zero. */
 } worker_payload;
 _Static_assert(sizeof(worker_payload) == MR_BLOCK_PAYLOAD_BYTES, "disk");
 _Static_assert(sizeof(((mr_worker_file *)0)->worker_set) <=
@@ -40,6 +41,7 @@ mr_status mr_worker_file_open(mr_worker_file *file, const char *directory, mr_di
     }
     memcpy(&payload, block.payload, sizeof(payload));
     file->shard_count = payload.shard_count;
+    file->partition_count = payload.partition_count;
     file->is_fenced = (block.flags & FLAG_FENCED) != 0;
     memcpy(file->worker_set, payload.worker_set, sizeof(file->worker_set));
     return MR_OK;
@@ -48,7 +50,8 @@ mr_status mr_worker_file_open(mr_worker_file *file, const char *directory, mr_di
 mr_status mr_worker_file_write(mr_worker_file *file, mr_diag *diag)
 {
     mr_block block = {.flags = file->is_fenced ? FLAG_FENCED : 0};
-    worker_payload payload = {.shard_count = file->shard_count};
+    worker_payload payload = {.shard_count = file->shard_count,
+                              .partition_count = file->partition_count};
 
     MR_ASSERT(file->shard_count > 0);
     memcpy(payload.worker_set, file->worker_set, sizeof(file->worker_set));

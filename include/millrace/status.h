@@ -39,8 +39,9 @@ typedef enum mr_status {
     MR_ERR_MEMORY,
     MR_ERR_LIMIT,
     MR_ERR_FOREIGN_STATE,
-    MR_ERR_REFUSED, /* A recovery that would guess; the diag names the E_... case and the flag. */
-    MR_ERR_ROW      /* A row was rejected and its route says stop. */
+    MR_ERR_REFUSED,   /* A recovery that would guess; the diag names the E_... case and the flag. */
+    MR_ERR_ROW,       /* A row was rejected and its route says stop. */
+    MR_ERR_PARTITIONS /* Partitions were added to the inputs; a plan without state begins anew. */
 } mr_status;
 
 /* The answer of a batch function. */

@@ -91,10 +91,11 @@ typedef struct mr_kafka_options {
     const mr_secrets *secrets; /* Those of the plan, by its numbers; NULL = it has none. */
     const char *worker_set;    /* "all", "p0_3", "o2of8": part of the transactional id */
     uint32_t shard;
-    uint64_t memory_bytes;    /* This shard's part of memory.kafka. */
-    uint32_t partition_count; /* Input partitions this shard reads. */
-    bool take_over;           /* --take-over: no fence check at start. */
-    int wake_descriptor;      /* Eventfd the client layer writes when poll has something. */
+    uint64_t memory_bytes;     /* This shard's part of memory.kafka. */
+    uint32_t partition_count;  /* Input partitions this shard reads. */
+    uint32_t topic_partitions; /* Of each input topic at the start of the worker; 0 = not tested. */
+    bool take_over;            /* --take-over: no fence check at start. */
+    int wake_descriptor;       /* Eventfd the client layer writes when poll has something. */
     mr_clock clock;
     mr_random random;
     mr_memory memory;
@@ -107,16 +108,25 @@ MR_MUST_USE mr_status mr_kafka_open(const mr_kafka_options *options, mr_kafka *k
 /* Aborts nothing, commits nothing: destroys the clients and joins the committer. */
 void mr_kafka_close(mr_kafka *kafka);
 
+typedef struct mr_preflight_options {
+    const mr_plan *plan;
+    const mr_secrets *secrets; /* NULL = the plan names none. */
+    bool allow_client_version;
+    uint32_t timeout_ms; /* For the brokers to answer. */
+    mr_log *log;
+    bool (*stop_requested)(void *self); /* Asked between calls of 2 s; NULL = never. */
+    void *stop_self;
+} mr_preflight_options;
+
 /*
  * Start-up tests of control, before any shard: client version (E_CLIENT_VERSION unless allowed),
- * broker reachable within `timeout_ms` (E_UNREACHABLE, E_TLS) and content with user and password
- * (E_AUTHENTICATION), topics present (E_TOPIC_MISSING; `create:`
- * makes them), partition counts of each input equal (M-code text, MR_ERR_CONFIG), group empty
- * (E_GROUP_ACTIVE). Fills partition_counts[topic] of the plan.
+ * broker reachable (E_UNREACHABLE, E_TLS) and content with user and password (E_AUTHENTICATION),
+ * topics present (E_TOPIC_MISSING; `create:` makes them), partition counts of each input equal
+ * (M-code text, MR_ERR_CONFIG), group empty (E_GROUP_ACTIVE). Fills partition_counts[topic] of the
+ * plan. MR_ERR_UNREACHABLE as well when a stop cut the wait for a broker short.
  */
-MR_MUST_USE mr_status mr_kafka_preflight(const mr_plan *plan, const mr_secrets *secrets,
-                                         bool allow_client_version, uint32_t timeout_ms,
-                                         mr_log *log, uint32_t *partition_counts, mr_diag *diag);
+MR_MUST_USE mr_status mr_kafka_preflight(const mr_preflight_options *options,
+                                         uint32_t *partition_counts, mr_diag *diag);
 
 /* ---- The record mr1;... (the offset's metadata) ---- */
 

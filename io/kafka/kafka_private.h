@@ -173,7 +173,8 @@ typedef struct mr_txn { /* The committer's. */
     uint32_t record_bytes_max;
     uint64_t attempted; /* Incarnation of the last INIT that was READY. */
     bool was_ready, was_read;
-    bool is_live; /* From the end of an INIT to the next RESET, or a failure. */
+    bool saw_absence; /* A topic was gone, said a broker a moment ago. */
+    bool is_live;     /* From the end of an INIT to the next RESET, or a failure. */
     uint64_t live_generation;
     int64_t owners_read_ms;    /* When the records were last looked at. */
     bool flush_before_offsets; /* Test builds with K3 armed. */
@@ -204,6 +205,8 @@ MR_MUST_USE mr_status mr_txn_init_transactions(mr_txn *txn, rd_kafka_t *producer
 /* Partition counts of all topics of the plan; waits while brokers are away. */
 MR_MUST_USE mr_status mr_txn_read_topics(mr_txn *txn, uint64_t generation, mr_diag *diag);
 MR_MUST_USE mr_status mr_txn_read_limits(mr_txn *txn, uint64_t generation, mr_diag *diag);
+/* Between two jobs, while running: whether topics are gone, or inputs have more partitions. */
+MR_MUST_USE mr_status mr_txn_check_topics(mr_txn *txn, mr_diag *diag);
 /* Log ends and start offsets of all inputs. */
 MR_MUST_USE mr_status mr_txn_read_ends(mr_txn *txn, uint64_t generation, mr_diag *diag);
 /* Logs that a call is repeated: at first, then every 30 s. */

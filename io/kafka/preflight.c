@@ -19,6 +19,7 @@ enum {
 };
 
 typedef struct preflight {
+    const mr_preflight_options *options;
     const mr_plan *plan;
     mr_log *log;
     const mr_secrets *secrets;
@@ -43,19 +44,24 @@ static mr_status check_inputs(const mr_plan *plan, const uint32_t *counts, mr_di
 static mr_status check_group(preflight *p, mr_diag *diag);
 static mr_status judge_group(const mr_plan *plan, const rd_kafka_ConsumerGroupDescription_t *group,
                              mr_diag *diag);
+static bool is_stopped(const preflight *p);
 static int32_t remaining_ms(const preflight *p);
 
-mr_status mr_kafka_preflight(const mr_plan *plan, const mr_secrets *secrets,
-                             bool allow_client_version, uint32_t timeout_ms, mr_log *log,
-                             uint32_t *partition_counts, mr_diag *diag)
+mr_status mr_kafka_preflight(const mr_preflight_options *options, uint32_t *partition_counts,
+                             mr_diag *diag)
 {
-    preflight p = {.plan = plan, .log = log, .secrets = secrets, .clock = mr_clock_system()};
+    const mr_plan *plan = options->plan;
+    preflight p = {.options = options,
+                   .plan = plan,
+                   .log = options->log,
+                   .secrets = options->secrets,
+                   .clock = mr_clock_system()};
     const mr_client_settings settings = {
-        .plan = plan, .secrets = secrets, .log = log, .kind = MR_CLIENT_ADMIN};
+        .plan = plan, .secrets = options->secrets, .log = options->log, .kind = MR_CLIENT_ADMIN};
 
     MR_ASSERT(plan->has_kafka && plan->brokers != NULL);
-    p.until_us = p.clock.type->monotonic_us(p.clock.self) + (int64_t)timeout_ms * 1000;
-    mr_status status = check_version(allow_client_version, log, diag);
+    p.until_us = p.clock.type->monotonic_us(p.clock.self) + (int64_t)options->timeout_ms * 1000;
+    mr_status status = check_version(options->allow_client_version, options->log, diag);
     if (status == MR_OK) {
         status = check_configuration(&p, diag);
     }
@@ -142,6 +148,11 @@ static mr_status check_brokers(preflight *p, mr_diag *diag)
     while (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         const struct rd_kafka_metadata *metadata = NULL;
         const int32_t left_ms = remaining_ms(p);
+        if (is_stopped(p)) {
+            return mr_diag_set(diag, MR_ERR_UNREACHABLE, 0,
+                               "E_UNREACHABLE: stopped before a broker of %s answered",
+                               p->plan->brokers);
+        }
         if (left_ms <= 0 && p->tls_words[0] != '\0') {
             return mr_diag_set(diag, MR_ERR_UNREACHABLE, 0,
                                "E_TLS: no broker of %s can be spoken to over TLS: %s; look at "
@@ -216,6 +227,13 @@ static mr_status read_topics(preflight *p, uint32_t *counts, mr_diag *diag)
                                topic->name, p->plan->brokers,
                                topic->is_output ? ", or let its item do so with `create:`" : "");
         }
+        if (counts[i] != 0 && topic->create_partitions != 0 &&
+            counts[i] != topic->create_partitions) {
+            return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                               "E_TOPIC_SHAPE: topic %s has %u partitions, its `create:` says %u: "
+                               "correct the topic or the file",
+                               topic->name, counts[i], topic->create_partitions);
+        }
         if (counts[i] == 0) {
             status = create_topic(p, topic, diag);
             counts[i] = topic->create_partitions;
@@ -235,7 +253,7 @@ static mr_status await_topic(preflight *p, const mr_plan_topic *topic, uint32_t 
     mr_status status = read_topic(p, topic->name, count, diag);
 
     while (status == MR_OK && *count == 0 && topic->create_partitions == 0 &&
-           remaining_ms(p) > until_ms && remaining_ms(p) > 0) {
+           remaining_ms(p) > until_ms && remaining_ms(p) > 0 && !is_stopped(p)) {
         (void)poll(NULL, 0, YOUNG_PAUSE_MS);
         status = read_topic(p, topic->name, count, diag);
     }
@@ -405,6 +423,11 @@ static mr_status judge_group(const mr_plan *plan, const rd_kafka_ConsumerGroupDe
                        "E_GROUP_ACTIVE: consumer group %s has %zu members: another program uses "
                        "the app's name as its group; stop it, or choose another app name",
                        plan->app, rd_kafka_ConsumerGroupDescription_member_count(group));
+}
+
+static bool is_stopped(const preflight *p)
+{
+    return p->options->stop_requested != NULL && p->options->stop_requested(p->options->stop_self);
 }
 
 static int32_t remaining_ms(const preflight *p)

@@ -8,10 +8,16 @@
 #include "io/kafka/kafka_private.h"
 #include <string.h>
 
-enum { PAUSE_MS_MIN = 100, PAUSE_MS_MAX = 5000 };
+enum {
+    PAUSE_MS_MIN = 100,
+    PAUSE_MS_MAX = 5000,
+    MESSAGES_AT_ONCE = 256,
+    MESSAGES_MAX = 1 << 20 /* More than a queue of librdkafka is let to hold. */
+};
 
 static mr_status make_consumer(mr_txn *txn, mr_diag *diag);
 static mr_status make_producer(mr_txn *txn, mr_diag *diag);
+static void empty(rd_kafka_queue_t *queue);
 static void forget_inputs(mr_txn *txn);
 
 mr_status mr_txn_init(mr_txn *txn, const mr_job *job, mr_diag *diag)
@@ -177,7 +183,11 @@ void mr_txn_destroy_clients(mr_txn *txn)
 {
     mr_clients *clients = &txn->clients;
     mr_txn_destroy_producer(txn);
+    if (clients->consumer != NULL && txn->saw_absence) {
+        (void)rd_kafka_consumer_close(clients->consumer); /* See empty(). */
+    }
     forget_inputs(txn);
+    txn->saw_absence = false;
     if (clients->consumer_events != NULL) {
         rd_kafka_queue_destroy(clients->consumer_events);
         clients->consumer_events = NULL;
@@ -231,11 +241,34 @@ static mr_status make_producer(mr_txn *txn, mr_diag *diag)
     return MR_OK;
 }
 
+/*
+ * The partition of a deleted topic is held by its assignment and by what lies in its queue (errors
+ * are added while it is assigned), and it holds the broker's thread: librdkafka 2.0.2 then waits
+ * for that thread for ever when it is destroyed. So the consumer is closed and then its queues are
+ * emptied, before it is destroyed. Only then, as closing may wait for a broker that is away.
+ */
+static void empty(rd_kafka_queue_t *queue)
+{
+    rd_kafka_message_t *messages[MESSAGES_AT_ONCE];
+    ssize_t count = 1;
+
+    /* The limit: a living topic is fetched meanwhile, and needs none of this. */
+    for (uint32_t total = 0; count > 0 && total < MESSAGES_MAX; total += (uint32_t)count) {
+        count = rd_kafka_consume_batch_queue(queue, 0, messages, MESSAGES_AT_ONCE);
+        for (ssize_t i = 0; i < count; i++) {
+            rd_kafka_message_destroy(messages[i]);
+        }
+    }
+}
+
 static void forget_inputs(mr_txn *txn)
 {
     for (uint32_t i = 0; i < txn->input_max; i++) {
         if (txn->clients.inputs[i] != NULL) {
             rd_kafka_queue_io_event_enable(txn->clients.inputs[i], -1, NULL, 0);
+            if (txn->saw_absence) {
+                empty(txn->clients.inputs[i]);
+            }
             rd_kafka_queue_destroy(txn->clients.inputs[i]);
             txn->clients.inputs[i] = NULL;
         }

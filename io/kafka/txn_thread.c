@@ -22,7 +22,7 @@
 enum {
     ROOM_LOOK_MS = 1,
     PAUSE_SLICE_MS = 20,
-    OWNERS_LOOK_MS = 5000 /* A rival is noticed within this time, also by an idle worker. */
+    OWNERS_LOOK_MS = 5000 /* A rival or a changed topic is noticed within this time. */
 };
 
 static void *committer_main(void *argument);
@@ -246,14 +246,16 @@ static void watch_room(mr_txn *txn)
     }
 }
 
-/* A worker without input would never meet the fence of its rival. */
+/* A worker without input would never meet the fence of its rival, nor miss its topics; and nobody
+ * else would see that partitions were added. */
 static void watch_owners(mr_txn *txn)
 {
     if (!txn->is_live || mr_txn_now_ms(txn) - txn->owners_read_ms < OWNERS_LOOK_MS ||
         mr_txn_abandoned(txn, txn->live_generation)) {
         return;
     }
-    if (mr_txn_check_owners(txn, &txn->reply.diag) != MR_OK) {
+    if (mr_txn_check_owners(txn, &txn->reply.diag) != MR_OK ||
+        mr_txn_check_topics(txn, &txn->reply.diag) != MR_OK) {
         const mr_job none = {.generation = txn->live_generation};
         txn->is_live = false;
         answer(txn, &none, MR_REPLY_FAILED);

@@ -2,8 +2,9 @@
  * txn_topics.c - what the cluster says about topics: partition counts, the largest record, the ends
  * of the logs, and what `start:` means in them.
  *
- * All of it is asked anew at each INIT, as all of it can change. A topic that is absent for less
- * than 30 s is waited for: brokers forget topics for moments while they start.
+ * All of it is asked anew at each INIT, as all of it can change, and every few seconds between two
+ * jobs whether topics are there and inputs have the partitions they had. A topic that is absent for
+ * less than 30 s is waited for: brokers forget topics for moments while they start.
  * Thread: the committer's.
  */
 #include "io/kafka/kafka_private.h"
@@ -15,7 +16,9 @@
 enum { RETRY_MS = 100, LOG_EVERY_MS = 30000 };
 
 static mr_status read_topic(mr_txn *txn, uint32_t index, uint64_t generation, mr_diag *diag);
+static bool is_absent(rd_kafka_resp_err_t code);
 static rd_kafka_resp_err_t ask_partitions(mr_txn *txn, const char *name, uint32_t *count);
+static mr_status judge_count(const mr_txn *txn, uint32_t index, uint32_t count, mr_diag *diag);
 static mr_status describe(mr_txn *txn, rd_kafka_ConfigResource_t **resources, size_t count,
                           mr_diag *diag);
 static void take_limit(mr_txn *txn, const rd_kafka_ConfigResource_t *resource);
@@ -28,7 +31,10 @@ mr_status mr_txn_read_topics(mr_txn *txn, uint64_t generation, mr_diag *diag)
 {
     const mr_plan *plan = txn->options->plan;
     for (uint32_t i = 0; i < plan->topic_count; i++) {
-        const mr_status status = read_topic(txn, i, generation, diag);
+        mr_status status = read_topic(txn, i, generation, diag);
+        if (status == MR_OK) {
+            status = judge_count(txn, i, txn->topic_partitions[i], diag);
+        }
         if (status != MR_OK) {
             return status;
         }
@@ -41,6 +47,30 @@ mr_status mr_txn_read_topics(mr_txn *txn, uint64_t generation, mr_diag *diag)
                                "missing: restore the topic, or start under a new app name",
                                plan->topics[offset->topic].name,
                                txn->topic_partitions[offset->topic], offset->partition);
+        }
+    }
+    return MR_OK;
+}
+
+/* What cannot be asked now is asked again soon. */
+mr_status mr_txn_check_topics(mr_txn *txn, mr_diag *diag)
+{
+    const mr_plan *plan = txn->options->plan;
+    for (uint32_t i = 0; i < plan->topic_count; i++) {
+        uint32_t count = 0;
+        const rd_kafka_resp_err_t code = ask_partitions(txn, plan->topics[i].name, &count);
+        if (is_absent(code)) { /* A recovery waits for it to come back, and gives up by name. */
+            txn->saw_absence = true;
+            return mr_diag_set(diag, MR_ERR_TXN_ABORTED, 0, "topic %s is absent: %s (%s)",
+                               plan->topics[i].name, rd_kafka_err2str(code),
+                               rd_kafka_err2name(code));
+        }
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return MR_OK;
+        }
+        const mr_status status = judge_count(txn, i, count, diag);
+        if (status != MR_OK) {
+            return status;
         }
     }
     return MR_OK;
@@ -114,9 +144,7 @@ static mr_status read_topic(mr_txn *txn, uint32_t index, uint64_t generation, mr
 
     while (!mr_txn_abandoned(txn, generation)) {
         const rd_kafka_resp_err_t code = ask_partitions(txn, name, &txn->topic_partitions[index]);
-        const bool is_gone = code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
-                             code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
-        if (is_gone) {
+        if (is_absent(code)) {
             gone_ms = gone_ms < 0 ? mr_txn_now_ms(txn) : gone_ms;
             if (mr_txn_now_ms(txn) - gone_ms > MR_TOPIC_GONE_MS) {
                 return mr_diag_set(diag, MR_ERR_REFUSED, 0,
@@ -135,6 +163,28 @@ static mr_status read_topic(mr_txn *txn, uint32_t index, uint64_t generation, mr
         mr_txn_pause(txn, generation, RETRY_MS);
     }
     return mr_diag_set(diag, MR_ERR_TXN_ABORTED, 0, "abandoned");
+}
+
+static bool is_absent(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+}
+
+/* Producers send keys elsewhere as soon as there are more partitions, but the state stays. */
+static mr_status judge_count(const mr_txn *txn, uint32_t index, uint32_t count, mr_diag *diag)
+{
+    const mr_plan_topic *topic = &txn->options->plan->topics[index];
+    const uint32_t expected = txn->options->topic_partitions;
+
+    if (topic->source == MR_NO_INDEX || expected == 0 || count <= expected) {
+        return MR_OK; /* One that is missing is found by mr_txn_read_topics. */
+    }
+    return mr_diag_set(diag, MR_ERR_PARTITIONS, 0,
+                       "E_PARTITIONS_CHANGED: topic %s has %u partitions now, it had %u when the "
+                       "worker started: keys have moved, and the state cannot follow; process the "
+                       "topic anew under another app name",
+                       topic->name, count, expected);
 }
 
 static rd_kafka_resp_err_t ask_partitions(mr_txn *txn, const char *name, uint32_t *count)

@@ -364,6 +364,7 @@ static void test_a_commit_cut_short_is_one_of_two(void **state)
     world_end(w);
 }
 
+/* COVERS: S27 */
 static void test_aborted_input_is_not_seen(void **state)
 {
     world *w = world_begin(state, 1);
@@ -380,6 +381,7 @@ static void test_aborted_input_is_not_seen(void **state)
 
 /* ---- Rivals ---- */
 
+/* COVERS: S21 */
 static void test_the_newer_of_two_wins(void **state)
 {
     world *w = world_begin(state, 1);
@@ -404,6 +406,7 @@ static void test_the_newer_of_two_wins(void **state)
     world_end(w);
 }
 
+/* COVERS: S10 */
 static void test_a_fence_without_a_claim_is_no_rival(void **state)
 {
     world *w = world_begin(state, 1);

@@ -183,8 +183,9 @@ UNUSED static world *world_begin(void **state, uint32_t partition_count)
         return w;
     }
     find_broker(w);
-    const mr_status status =
-        mr_kafka_preflight(&w->plan, NULL, true, WAIT_MS, w->log, counts, &diag);
+    const mr_preflight_options preflight = {
+        .plan = &w->plan, .allow_client_version = true, .timeout_ms = WAIT_MS, .log = w->log};
+    const mr_status status = mr_kafka_preflight(&preflight, counts, &diag);
     if (status != MR_OK) {
         fail_msg("%s", diag.text);
     }

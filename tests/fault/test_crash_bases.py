@@ -23,18 +23,22 @@ def crash_twice(t, point):
 
 
 def test_K11a_chunks_written(t):
+    """COVERS: K11 F1 I1 I2 I3 I4 I5 I6 I8 I9"""
     crash_twice(t, "K11A")
 
 
 def test_K11b_base_durable(t):
+    """COVERS: K11 F1 I1 I2 I3 I4 I5 I6 I8 I9"""
     crash_twice(t, "K11B")
 
 
 def test_K11c_superblock_written(t):
+    """COVERS: K11 F1 I1 I2 I3 I4 I5 I6 I8 I9"""
     crash_twice(t, "K11C")
 
 
 def test_K11d_superblock_durable(t):
+    """COVERS: K11 F1 I1 I2 I3 I4 I5 I6 I8 I9"""
     crash_twice(t, "K11D")
 
 

@@ -16,6 +16,7 @@ LATE_S_MAX = 0.3  # The others at a moment after their first commit.
 
 
 def test_F2_twenty_random_kills_under_load(t):
+    """COVERS: F2 I1 I2 I3 I4 I5 I6 I8 I9"""
     chance = random.Random(harness.SEED)
     run = scenario.Scenario(t, "running", shards=2, interval="400ms", records=100000)
     run.feed(scenario.IN_FLIGHT_MIN)

@@ -26,6 +26,7 @@ def expect_fenced(worker):
 
 
 def test_S21_second_worker_fences_the_first(t):
+    """COVERS: S21 I1 I2 I7 I11"""
     run = scenario.Scenario(t, "echo", interval="50ms")
     run.feed(2000)
     first = run.worker()
@@ -48,13 +49,13 @@ def test_S21_second_worker_fences_the_first(t):
     run.finish(third)
 
 
-def test_S21_a_paused_worker_cannot_come_back(t):
-    """SIGSTOP with its offsets sent, a successor, SIGCONT: its late commit is refused or counts."""
+def come_back(t, point):
+    """SIGSTOP at the point of an epoch, a successor, SIGCONT: what is late is refused or counts."""
     run = scenario.Scenario(t, "echo")
     run.feed(scenario.RECORDS)
-    first = run.worker(stop_at="K7:6")
+    first = run.worker(stop_at=f"{point}:6")
     t.wait_until(lambda: is_stopped(first.pid), "the first worker has stopped itself")
-    run.demand_in_flight("K7:6, paused")
+    run.demand_in_flight(f"{point}:6, paused")
     second = rival(run)
     run.wait_committed(second, 2000)
     first.signal(signal.SIGCONT)
@@ -62,19 +63,61 @@ def test_S21_a_paused_worker_cannot_come_back(t):
     run.finish(second)
 
 
+def test_S12_paused_before_its_offsets_are_sent(t):
+    """COVERS: S12 S21 I1 I2 I7 I9"""
+    come_back(t, "K3")
+
+
+def test_S13_paused_with_its_offsets_sent(t):
+    """COVERS: S13 S21 I1 I2 I7 I9"""
+    come_back(t, "K7")
+
+
 def test_S10_timeout_without_a_rival_is_no_fence(t):
-    """The transaction timed out while the process was paused: it recovers by itself."""
+    """The transaction timed out while the process was paused: the same process takes back what it
+    had applied, by undo, and goes on. Reading the state from disk instead would kill it: K12.
+
+    COVERS: S10 F9 I1 I2 I3 I4 I5 I6 I9
+    """
     run = scenario.Scenario(t, "running")
     run.feed(scenario.RECORDS)
-    worker = run.worker(stop_at="K7:6")
+    worker = run.worker(stop_at="K7:6", crash_at="K12:1")
     t.wait_until(lambda: is_stopped(worker.pid), "the worker has stopped itself")
+    run.demand_in_flight("K7:6, paused")
+    assert not is_stable(run), "no transaction is open: the pause would prove nothing"
     # Offsets are pending until the broker gives the transaction up: then they can be read again.
     t.wait_until(lambda: is_stable(run), "the broker aborted the paused transaction")
     worker.signal(signal.SIGCONT)
+    run.wait_done(worker)
+    assert "msg=recovering" in worker.stderr(), "it has not noticed that its transaction is gone"
     run.finish(worker)
 
 
+def test_S21_two_layouts(t):
+    """A second worker takes some of the first one's partitions under another id: the first one is
+    fenced, says so, and stays away; the second goes on.
+
+    COVERS: S21 I1 I2 I7 I11
+    """
+    run = scenario.Scenario(t, "echo", interval="50ms")
+    run.feed(4000)
+    first = run.worker()
+    run.wait_committed(first, 1000)
+    second = t.worker(run.path, "--partitions", "0-1", "--shards", 1, "--state-dir",
+                      t.folder / "state-of-the-second")
+    first.expect_exit(harness.EXIT_FAILURE)
+    assert "E_TWO_OWNERS" in first.stderr(), first.stderr()[-3000:]
+    again = run.worker()
+    again.expect_exit(harness.EXIT_FAILURE)
+    assert "--take-over" in again.stderr(), again.stderr()[-3000:]
+    second.wait_stderr("msg=recovered")
+    second.terminate()
+    run.feed(2000)
+    run.finish(run.worker("--take-over"))
+
+
 def test_S21_one_state_directory(t):
+    """COVERS: S21 F16 I11"""
     run = scenario.Scenario(t, "running")
     run.feed(3000)
     first = run.worker()
@@ -87,7 +130,10 @@ def test_S21_one_state_directory(t):
 
 
 def test_F30_terminated_under_load(t):
-    """SIGTERM closes the epoch, commits and ends with 0, five times in a row."""
+    """SIGTERM closes the epoch, commits and ends with 0, five times in a row.
+
+    COVERS: F30 I1 I2 I5 I9
+    """
     run = scenario.Scenario(t, "running", shards=2)
     for _ in range(5):
         run.feed(6000)
@@ -96,6 +142,41 @@ def test_F30_terminated_under_load(t):
         began = time.monotonic()
         worker.terminate(limit_s=10)
         assert time.monotonic() - began < 10
+    run.finish()
+
+
+def test_F30_terminated_twice(t):
+    """The second SIGTERM ends it at once, in the middle of its shutdown, and loses nothing.
+
+    COVERS: F30 I1 I9
+    """
+    run = scenario.Scenario(t, "running")
+    run.feed(scenario.RECORDS)
+    worker = run.worker(stop_at="K14:1")
+    run.wait_committed(worker, 1000)
+    run.feed(scenario.RECORDS // 2)
+    worker.signal(signal.SIGTERM)
+    t.wait_until(lambda: is_stopped(worker.pid), "the worker has stopped itself in its shutdown")
+    run.demand_in_flight("K14:1")
+    worker.signal(signal.SIGTERM)
+    worker.signal(signal.SIGCONT)
+    worker.expect_exit(-signal.SIGTERM)
+    run.finish()
+
+
+def test_F30_terminated_at_each_point(t):
+    """SIGTERM arrives at a point of an epoch: it ends with 0 within 10 s.
+
+    COVERS: F30 I1 I9
+    """
+    run = scenario.Scenario(t, "running")
+    for point in ("K0", "K1", "K2", "K3", "K4", "K6", "K7", "K8", "K9", "K10"):
+        run.feed(3500)
+        worker = run.worker(stop_at=f"{point}:3")
+        t.wait_until(lambda: is_stopped(worker.pid), f"the worker has stopped itself at {point}")
+        worker.signal(signal.SIGTERM)
+        worker.signal(signal.SIGCONT)
+        worker.expect_exit(harness.EXIT_OK, 10)
     run.finish()
 
 

@@ -102,6 +102,7 @@ def test_a_stateless_plan_takes_offsets_set_by_hand(t):
 
 
 def test_an_offset_beyond_the_end_goes_on_where_told(t):
+    """COVERS: S15"""
     source, sink = t.topic("in"), t.topic("out")
     path = documents.write(t, documents.echo(t, source, sink, bounded=True))
     t.kafka.produce(source, [("a", f"{n}") for n in range(9)])
@@ -120,7 +121,10 @@ def test_an_offset_beyond_the_end_goes_on_where_told(t):
 
 
 def test_partitions_that_are_not_ours_are_told(t):
-    """A smaller set on the same directory: what it leaves behind is neither lost nor silent."""
+    """A smaller set on the same directory: what it leaves behind is neither lost nor silent.
+
+    COVERS: F15
+    """
     source, sink = t.topic("in"), t.topic("out")
     t.kafka.produce(source, rows(5))
     path = documents.write(t, documents.running(t, source, sink, bounded=True))

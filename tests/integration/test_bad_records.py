@@ -89,6 +89,7 @@ def feed_mixed(t, source):
 
 
 def test_F19_dead_letters_carry_the_original_and_where_it_came_from(t):
+    """COVERS: F19 I1 I2"""
     source, sink, dlq = t.topic("in"), t.topic("out"), t.topic("dlq")
     records = feed_mixed(t, source)
     run_to_end(t, topology(t, source, sink, {"dlq": "rejected"}, dlq))
@@ -119,6 +120,7 @@ def test_F19_dead_letters_carry_the_original_and_where_it_came_from(t):
 
 
 def test_F19_dropped_records_are_counted(t):
+    """COVERS: F19 I1 I2"""
     source, sink = t.topic("in"), t.topic("out")
     records = feed_mixed(t, source)
     worker = run_to_end(t, topology(t, source, sink, {"drop": True}), "--progress")
@@ -149,27 +151,35 @@ def stop_at(t, name):
 
 
 def test_F19_stop_at_malformed_json(t):
+    """COVERS: F19 I11"""
     stop_at(t, "cut off")
 
 
 def test_F19_stop_at_invalid_utf8(t):
+    """COVERS: F19 I11"""
     stop_at(t, "invalid UTF-8")
 
 
 def test_F19_stop_at_a_number_that_does_not_fit(t):
+    """COVERS: F19 I11"""
     stop_at(t, "too large for bigint")
 
 
 def test_F19_stop_at_a_null_key(t):
+    """COVERS: F19 I11"""
     stop_at(t, "a null key column")
 
 
 def test_F20_stop_at_a_value_above_max_record(t):
+    """COVERS: F20 I11"""
     stop_at(t, "above max_record")
 
 
 def test_F19_an_expression_that_fails(t):
-    """A division by zero in a step: the letter is the source record, the code an SQLSTATE."""
+    """A division by zero in a step: the letter is the source record, the code an SQLSTATE.
+
+    COVERS: F19 I1 I2
+    """
     source, sink, dlq = t.topic("in"), t.topic("out"), t.topic("dlq")
     t.kafka.produce(source, [(f"u{n}", f'{{"user_id":"u{n}","n":{n % 5}}}') for n in range(100)])
     keys = {"topic": source, "format": "json", "key": ["user_id"], "bounded": True,
@@ -187,7 +197,10 @@ def test_F19_an_expression_that_fails(t):
 
 
 def test_F19_too_many_dead_letters_stop_the_worker(t):
-    """stop_above: the worker stops by name, with no more letters than allowed, and loses nothing."""
+    """stop_above: the worker stops by name, with no more letters than allowed, and loses nothing.
+
+    COVERS: F19 I1 I2 I11
+    """
     source, sink, dlq = t.topic("in"), t.topic("out"), t.topic("dlq")
     t.kafka.produce(source, [good(n) for n in range(GOOD)])
     t.kafka.produce(source, [bad()["cut off"]] * 6, "--partition", 2)
@@ -209,7 +222,10 @@ def test_F19_too_many_dead_letters_stop_the_worker(t):
 
 
 def test_F19_an_error_output_is_a_stream(t):
-    """Rows that a step rejects, read by a sink and by a step whose own dead letters are originals."""
+    """Rows that a step rejects, read by a sink and by a step whose own dead letters are originals.
+
+    COVERS: F19 I1 I2
+    """
     source, sink, wrong, dlq = t.topic("in"), t.topic("out"), t.topic("wrong"), t.topic("dlq")
     values = ["5", "0", "x", "20", "99999999999999999999"]
     t.kafka.produce(source, [(f"u{n}", f'{{"user_id":"u{n}","n":"{values[n % 5]}"}}')
@@ -238,7 +254,10 @@ def test_F19_an_error_output_is_a_stream(t):
 
 
 def test_F19_a_group_that_is_rejected_when_the_epoch_closes(t):
-    """The group's row has no input row: columns it shares with the input, the others null."""
+    """The group's row has no input row: columns it shares with the input, the others null.
+
+    COVERS: F19 I1 I2
+    """
     source, sink, wrong = t.topic("in"), t.topic("out"), t.topic("wrong")
     t.kafka.produce(source, [(f"u{n}", f'{{"user_id":"u{n}","n":{n % 2}}}') for n in range(20)])
     keys = {"topic": source, "format": "json", "key": ["user_id"], "bounded": True,

@@ -13,6 +13,7 @@ PAUSE_S = 1.5  # How long the broker does not answer; nothing waits for this tim
 
 
 def test_F4_broker_paused_and_killed_in_the_middle(t):
+    """COVERS: F4 I1 I2 I3 I4 I5"""
     broker = t.private_broker()
     run = scenario.Scenario(t, "running")
     run.feed(scenario.RECORDS)
@@ -36,7 +37,10 @@ def test_F4_broker_paused_and_killed_in_the_middle(t):
 
 
 def test_F4_worker_ends_cleanly_while_the_broker_is_away(t):
-    """SIGTERM with nobody to commit to: it ends within its budget, and nothing half is visible."""
+    """SIGTERM with nobody to commit to: it ends within its budget, and nothing half is visible.
+
+    COVERS: F4 I1 I2 I11
+    """
     broker = t.private_broker()
     run = scenario.Scenario(t, "running")
     run.feed(scenario.RECORDS)

@@ -24,7 +24,8 @@ def expect(worker, status, *words, limit_s=harness.WAIT_S):
     return text
 
 
-def test_F24_missing_input_topic(t):
+def test_missing_input_topic(t):
+    """COVERS: I11"""
     sink = t.topic("out")
     path = documents.write(t, documents.echo(t, t.topic_name("nowhere"), sink))
     worker = documents.worker(t, path)
@@ -32,7 +33,8 @@ def test_F24_missing_input_topic(t):
     assert t.topic_name("nowhere") in last_line(worker)
 
 
-def test_F24_missing_output_topic(t):
+def test_missing_output_topic(t):
+    """COVERS: I11"""
     source = t.topic("in")
     t.kafka.produce(source, [("a", "1")])
     path = documents.write(t, documents.echo(t, source, t.topic_name("nowhere")))
@@ -41,8 +43,11 @@ def test_F24_missing_output_topic(t):
     assert t.kafka.offsets(documents.app_of(t), source)[0] is None, "nothing may be committed"
 
 
-def test_F4_unreachable_broker_at_start(t):
-    """Nobody listens at the address: it is named, and the worker does not pretend to run."""
+def test_unreachable_broker_at_start(t):
+    """Nobody listens at the address: it is named, and the worker does not pretend to run.
+
+    COVERS: I11
+    """
     text = documents.echo(t, "in", "out")
     text["kafka"]["brokers"] = ["127.0.0.1:1"]
     worker = documents.worker(t, documents.write(t, text))
@@ -50,19 +55,8 @@ def test_F4_unreachable_broker_at_start(t):
     assert "127.0.0.1:1" in last_line(worker)
 
 
-def test_F16_state_directory_in_use(t):
-    source, sink = t.topic("in"), t.topic("out")
-    t.kafka.produce(source, [("a", '{"user_id":"a","amount":1}')])
-    path = documents.write(t, documents.running(t, source, sink))
-    first = documents.worker(t, path)
-    watch = documents.Watch(t, source)
-    t.wait_until(watch.done, "the first worker has committed")
-    second = documents.worker(t, path)
-    expect(second, harness.EXIT_FAILURE, "E_STATE_LOCKED", str(t.state_dir))
-    first.terminate()
-
-
-def test_F16_state_directory_that_cannot_be_written(t):
+def test_state_directory_that_cannot_be_written(t):
+    """COVERS: I11"""
     source, sink = t.topic("in"), t.topic("out")
     path = documents.write(t, documents.running(t, source, sink))
     (t.folder / "file").write_text("no folder\n")
@@ -78,7 +72,10 @@ def budget(t, source, sink, total):
 
 
 def test_memory_budget_too_small(t):
-    """Refused with the table of what needs how much, and the smallest total; that total works."""
+    """Refused with the table of what needs how much, and the smallest total; that total works.
+
+    COVERS: I11
+    """
     source, sink = t.topic("in"), t.topic("out")
     t.kafka.produce(source, [("a", '{"user_id":"a","amount":1}')])
     worker = budget(t, source, sink, "64MiB")
@@ -92,7 +89,10 @@ def test_memory_budget_too_small(t):
 
 
 def test_partition_counts_that_cannot_meet(t):
-    """--partitions beyond the topic is refused before anything is read."""
+    """--partitions beyond the topic is refused before anything is read.
+
+    COVERS: I11
+    """
     source, sink = t.topic("in"), t.topic("out")
     path = documents.write(t, documents.echo(t, source, sink))
     worker = t.worker(path, "--partitions", "0-7", "--shards", 1)
@@ -131,29 +131,11 @@ def test_what_is_not_there_yet_is_refused_by_name(t):
         assert word in run.stdout() + run.stderr()
 
 
-def test_offsets_set_by_hand_are_refused(t):
-    source, sink = t.topic("in"), t.topic("out")
-    t.kafka.produce(source, [("a", f"{n}") for n in range(10)])
-    for partition in range(4):
-        t.kafka.commit(documents.app_of(t), source, partition, 0)
-    worker = documents.worker(t, documents.write(t, documents.echo(t, source, sink)))
-    expect(worker, harness.EXIT_FAILURE, "E_OFFSETS_FOREIGN", source)
-
-
-def test_F15_lost_state_is_refused(t):
-    """The directory is gone, the offsets are not: going on would count from nothing."""
-    source, sink = t.topic("in"), t.topic("out")
-    t.kafka.produce(source, [("a", '{"user_id":"a","amount":1}')])
-    path = documents.write(t, documents.running(t, source, sink, bounded=True))
-    documents.worker(t, path).expect_exit(harness.EXIT_OK)
-    worker = documents.worker(t, path, "--state-dir", t.folder / "empty")
-    expect(worker, harness.EXIT_FAILURE, "E_STATE_BEHIND", f"{source}-",
-           str(t.folder / "empty"))
-    assert len(documents.values(t, sink)) == 1
-
-
 def test_another_number_of_shards_is_refused(t):
-    """State lies in files of shards; without the flag a start keeps the number it had."""
+    """State lies in files of shards; without the flag a start keeps the number it had.
+
+    COVERS: I5 I11
+    """
     source, sink = t.topic("in"), t.topic("out")
     t.kafka.produce(source, [(f"k{n}", f'{{"user_id":"k{n}","amount":1}}') for n in range(40)])
     path = documents.write(t, documents.running(t, source, sink, bounded=True))
@@ -171,17 +153,6 @@ def test_a_stateless_plan_may_change_its_shards(t):
     for shards in (4, 1, 2):
         documents.worker(t, path, "--shards", shards).expect_exit(harness.EXIT_OK)
     assert len(documents.values(t, sink)) == 40
-
-
-def test_lost_offsets_are_refused(t):
-    source, sink = t.topic("in"), t.topic("out")
-    t.kafka.produce(source, [("a", '{"user_id":"a","amount":1}')])
-    path = documents.write(t, documents.running(t, source, sink, bounded=True))
-    documents.worker(t, path).expect_exit(harness.EXIT_OK)
-    t.kafka.delete_group(documents.app_of(t))
-    expect(documents.worker(t, path), harness.EXIT_FAILURE, "E_OFFSETS_MISSING", f"{source}-",
-           str(t.state_dir))
-    assert len(documents.values(t, sink)) == 1
 
 
 harness.main(globals())

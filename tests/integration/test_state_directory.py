@@ -13,7 +13,10 @@ NOBODY = 65534
 
 
 def test_F15_directory_lost(t):
-    """Then the right one is put back, and the application goes on where it was."""
+    """Then the right one is put back, and the application goes on where it was.
+
+    COVERS: F15 I5 I11
+    """
     app = refusals.Application(t)
     kept = t.folder / "kept"
     app.directory.rename(kept)
@@ -26,6 +29,7 @@ def test_F15_directory_lost(t):
 
 
 def test_F15_older_copy_put_back(t):
+    """COVERS: F15 I5 I11"""
     app = refusals.Application(t)
     older, newer = t.folder / "older", t.folder / "newer"
     shutil.copytree(app.directory, older)
@@ -42,7 +46,10 @@ def test_F15_older_copy_put_back(t):
 
 
 def test_F15_directory_of_another_application(t):
-    """Same tables, same epochs, another lineage: told apart by the record in Kafka."""
+    """Same tables, same epochs, another lineage: told apart by the record in Kafka.
+
+    COVERS: F15 I5 I11
+    """
     app = refusals.Application(t)
     other_sink = t.topic("other-out")
     text = documents.running(t, app.source, other_sink, bounded=True)
@@ -54,7 +61,10 @@ def test_F15_directory_of_another_application(t):
 
 
 def test_F15_log_cut_off(t):
-    """The newest committed delta is damaged on disk: what is left is an older state."""
+    """The newest committed delta is damaged on disk: what is left is an older state.
+
+    COVERS: F15 I5 I11
+    """
     app = refusals.Application(t)
     path = app.directory / "shard-0.wal"
     size = path.stat().st_size
@@ -66,6 +76,7 @@ def test_F15_log_cut_off(t):
 
 
 def test_F15_superblock_destroyed(t):
+    """COVERS: F15 I11"""
     app = refusals.Application(t)
     path = app.directory / "shard-0.data"
     path.write_bytes(bytes(path.stat().st_size))
@@ -73,6 +84,7 @@ def test_F15_superblock_destroyed(t):
 
 
 def test_F16_symbolic_link(t):
+    """COVERS: F16 I11"""
     app = refusals.Application(t)
     real = t.folder / "real"
     app.directory.rename(real)
@@ -81,6 +93,7 @@ def test_F16_symbolic_link(t):
 
 
 def test_F16_others_may_write(t):
+    """COVERS: F16 I11"""
     app = refusals.Application(t)
     for mode in (0o770, 0o702):
         app.directory.chmod(mode)
@@ -90,6 +103,7 @@ def test_F16_others_may_write(t):
 
 
 def test_F16_a_state_file_is_a_link(t):
+    """COVERS: F16 I11"""
     app = refusals.Application(t)
     log = app.directory / "shard-0.wal"
     log.rename(t.folder / "elsewhere.wal")
@@ -99,7 +113,10 @@ def test_F16_a_state_file_is_a_link(t):
 
 def test_F16_wrong_owner(t):
     """Root gives the directory away; others are pointed at one of root's, which is named as an app
-    could be."""
+    could be.
+
+    COVERS: F16 I11
+    """
     if os.geteuid() == 0:
         app = refusals.Application(t)
         os.chown(app.directory, NOBODY, NOBODY)
@@ -109,7 +126,30 @@ def test_F16_wrong_owner(t):
         app.refuses("E_STATE_UNSAFE", "/usr", "user 0", "chown", flags=("--state-dir", "/"))
 
 
+# Root may write everywhere; without this capability it is held to the mode bits like anybody.
+AS_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+def test_F16_read_only(t):
+    """COVERS: F16 I11"""
+    under = AS_ANYBODY if os.geteuid() == 0 else ()
+    app = refusals.Application(t)
+    for path, status in ((app.directory, harness.EXIT_FAILURE),
+                         (app.directory / "worker", harness.EXIT_CONFIG),
+                         (app.directory / "shard-0.wal", harness.EXIT_FAILURE)):
+        mode = path.stat().st_mode & 0o777
+        path.chmod(mode & 0o555)
+        try:
+            app.refuses("E_STATE_", path, "Permission denied", status=status, under=under)
+        finally:
+            path.chmod(mode)
+    app.feed(50)
+    app.worker(under=under).expect_exit(harness.EXIT_OK)
+    assert len(documents.values(t, app.sink)) == app.fed
+
+
 def test_F16_locked_by_a_running_worker(t):
+    """COVERS: F16 S21 I11"""
     source, sink = t.topic("in"), t.topic("out")
     t.kafka.produce(source, refusals.rows(0, 100))
     path = documents.write(t, documents.running(t, source, sink))

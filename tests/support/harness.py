@@ -316,9 +316,10 @@ class Case:
         """Starts `millrace WORDS...`, any verb."""
         return self.start(MILLRACE, *words, feed=feed, env=env)
 
-    def worker(self, topology, *flags, crash_at=None, stop_at=None, env=None, feed=None):
+    def worker(self, topology, *flags, crash_at=None, stop_at=None, env=None, feed=None, under=()):
         """Starts `millrace run` on a file, with the state directory of this case. crash_at="K7:3":
-        SIGKILL to itself at the third pass of K7; stop_at: SIGSTOP."""
+        SIGKILL to itself at the third pass of K7; stop_at: SIGSTOP. under: a program and its words
+        that start it."""
         extra = {"MR_TEST_HEADERS": "1", **(env or {})}
         if crash_at:
             extra["MR_CRASH_AT"] = crash_at
@@ -327,7 +328,7 @@ class Case:
         words = ["run", topology, "--allow-client-version"]
         if "--state-dir" not in flags:
             words += ["--state-dir", self.state_dir]
-        return self.millrace(*words, *flags, feed=feed, env=extra)
+        return self.start(*under, MILLRACE, *words, *flags, feed=feed, env=extra)
 
     def wait_until(self, condition, what, limit_s=WAIT_S):
         return wait_until(condition, what, limit_s)

@@ -9,6 +9,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from source import ENGINE, ROOT, Finding, c_files, code_only, every_file, line_of, read, run
 
+sys.path.insert(0, str(ROOT / "tools"))
+import faults
+
 FILE_LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
 PAGE_LINES_MAX = {"README.md": 60}
@@ -151,8 +154,16 @@ def formatted():
         yield Finding("format", ".clang-format", 0, result.stdout.strip()[:400])
 
 
+def fault_ids():
+    """Claims of tests and the table of what they can claim fit each other."""
+    table, mistakes = faults.read_table(faults.TABLE.read_text())
+    found, more = faults.read_tests(table)
+    for mistake in mistakes + more + faults.silent(table, found):
+        yield Finding("fault-id", mistake.partition(":")[0], 0, mistake.partition(": ")[2])
+
+
 if __name__ == "__main__":
     run(["file-length", "function-length", "banned-call", "macro", "word", "skip",
-         "opening-comment", "folder-page", "format"],
+         "opening-comment", "folder-page", "format", "fault-id"],
         [file_length, function_length, banned_calls, macros, words, skips, opening_comment,
-         folder_pages, formatted])
+         folder_pages, formatted, fault_ids])

@@ -148,6 +148,7 @@ static void test_an_absent_broker_is_no_failure_of_reading(void **state)
     }
 }
 
+/* COVERS: S6 */
 static void test_a_failed_delivery_is_a_failure(void **state)
 {
     (void)state;

@@ -79,6 +79,7 @@ static void test_made_for_the_owner_alone(void **state)
     assert_int_equal(stat_of.st_mode & 0777, 0700);
 }
 
+/* COVERS: F16 */
 static void test_a_linked_file_is_refused(void **state)
 {
     bench *b = *state;
@@ -92,6 +93,7 @@ static void test_a_linked_file_is_refused(void **state)
     assert_non_null(strstr(b->diag.text, "symbolic link"));
 }
 
+/* COVERS: F16 */
 static void test_a_linked_folder_is_refused(void **state)
 {
     bench *b = *state;
@@ -101,6 +103,7 @@ static void test_a_linked_folder_is_refused(void **state)
     expect_refusal(b, "link/f", "is not a directory");
 }
 
+/* COVERS: F16 */
 static void test_a_folder_open_to_others_is_refused(void **state)
 {
     bench *b = *state;

@@ -101,6 +101,7 @@ static void all_content_arrives(const mr_sim_fault *fault)
     bench_close(b);
 }
 
+/* COVERS: S25 */
 static void test_short_and_busy_are_nobodys_business(void **state)
 {
     const mr_sim_fault faults[] = {
@@ -138,6 +139,7 @@ static void test_resubmission_has_an_end(void **state)
     }
 }
 
+/* COVERS: F12 */
 static void test_errors_are_not_retried(void **state)
 {
     const mr_sim_fault fault = {.write_error_at = 1};
@@ -151,6 +153,7 @@ static void test_errors_are_not_retried(void **state)
     bench_close(b);
 }
 
+/* COVERS: S25 */
 static void test_stale_completions_are_dropped_and_counted(void **state)
 {
     const mr_sim_fault fault = {.stale_at = 5};

@@ -76,6 +76,7 @@ static void die(fixture *f, bool commit_wins)
     fake_reset(&f->kafka);
 }
 
+/* COVERS: S17 I1 I2 I5 */
 static void test_a_death_at_any_step_loses_nothing(void **state)
 {
     (void)state;
@@ -101,7 +102,8 @@ static void test_a_death_at_any_step_loses_nothing(void **state)
     assert_true(deaths > 8);
 }
 
-/* In one process: the store goes back by its undo, also out of the middle of a seal. */
+/* In one process: the store goes back by its undo, also out of the middle of a seal.
+ * COVERS: S11 I1 I2 I5 */
 static void test_a_failure_at_any_step_loses_nothing(void **state)
 {
     (void)state;

@@ -250,6 +250,7 @@ typedef struct fixture {
     mr_turns *turns;
     uint32_t index;
     bool retry_poison;
+    uint32_t known_partitions;
     mr_shard *shard;
     int64_t now_us;
     uint64_t seed;
@@ -408,6 +409,7 @@ static mr_status open_shard(fixture *f)
                                       .turns = f->turns,
                                       .mark = f->mark,
                                       .retry_poison = f->retry_poison,
+                                      .known_partitions = f->known_partitions,
                                       .row_json = fixture_row_json};
     return mr_shard_open(&f->shard, &options, &f->diag);
 }

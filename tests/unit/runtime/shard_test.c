@@ -53,6 +53,7 @@ static void test_counts_are_exact(void **state)
     free_fixture(f);
 }
 
+/* COVERS: S11 I1 I2 */
 static void test_an_aborted_epoch_is_redone(void **state)
 {
     (void)state;
@@ -83,6 +84,7 @@ static fixture *run_unknown(fake_outcome outcome, int64_t *before)
     return f;
 }
 
+/* COVERS: S2 I2 */
 static void test_unknown_but_committed_is_not_redone(void **state)
 {
     (void)state;
@@ -95,6 +97,7 @@ static void test_unknown_but_committed_is_not_redone(void **state)
     free_fixture(f);
 }
 
+/* COVERS: S2 I1 */
 static void test_unknown_and_aborted_is_redone(void **state)
 {
     (void)state;
@@ -120,6 +123,7 @@ static void test_a_failed_claim_is_recovered(void **state)
     }
 }
 
+/* COVERS: S6 I1 I2 */
 static void test_a_failed_delivery_is_redone(void **state)
 {
     (void)state;
@@ -204,6 +208,7 @@ static void break_at(uint32_t step, bool commit_wins, bool *was_there)
     free_fixture(f);
 }
 
+/* COVERS: S11 I1 I2 */
 static void test_a_failure_at_any_step_loses_nothing(void **state)
 {
     (void)state;
@@ -259,6 +264,7 @@ static void test_a_failure_while_the_assignment_is_under_way(void **state)
     free_fixture(f);
 }
 
+/* COVERS: F18 I11 */
 static void test_too_little_memory_is_told(void **state)
 {
     (void)state;
@@ -299,6 +305,38 @@ static void expect_refusal(fixture *f, const char *name, const char *place)
     assert_non_null(strstr(mr_shard_failure(f->shard)->text, place));
     assert_int_equal(f->kafka.commit_count, 0);
     assert_int_equal(f->kafka.logs[TOPIC_OUT][0].count, 0);
+    free_fixture(f);
+}
+
+/* It was committed by this very shard: that it is gone is no beginning.
+ * COVERS: I8 I11 */
+static void test_an_offset_that_vanished_is_refused(void **state)
+{
+    (void)state;
+    fixture *f = fixture_with_rows(1, false, 10);
+    open_it(f);
+    drive(f, all_committed);
+    f->kafka.logs[TOPIC_IN][0].committed = -1;
+    f->kafka.logs[TOPIC_IN][0].metadata_bytes = 0;
+    fake_fail(&f->kafka, MR_ERR_TXN_ABORTED, "the test says so");
+    expect_failure(f, "E_OFFSETS_MISSING: in-0@10:");
+    assert_int_equal(f->kafka.logs[TOPIC_IN][0].committed, -1);
+    check_all(f);
+    free_fixture(f);
+}
+
+/* Partitions that were added are read from their beginning, whatever `start:` says.
+ * COVERS: F23 */
+static void test_added_partitions_have_a_beginning(void **state)
+{
+    (void)state;
+    fixture *f = make_fixture(2, false, false);
+    f->known_partitions = 1;
+    f->commons[TOPIC_IN].start_us = MR_START_LATEST;
+    open_it(f);
+    drive(f, is_running);
+    assert_int_equal(f->kafka.init_offsets[0].start, MR_START_LATEST);
+    assert_int_equal(f->kafka.init_offsets[1].start, MR_START_EARLIEST);
     free_fixture(f);
 }
 
@@ -526,6 +564,7 @@ static void test_a_bounded_run_survives_an_overflow_at_its_end(void **state)
     free_fixture(f);
 }
 
+/* COVERS: S22 I11 */
 static void test_one_row_too_large_is_told(void **state)
 {
     (void)state;
@@ -709,6 +748,8 @@ int main(void)
         cmocka_unit_test(test_a_stop_at_any_step_is_clean),
         cmocka_unit_test(test_a_failure_while_the_assignment_is_under_way),
         cmocka_unit_test(test_too_little_memory_is_told),
+        cmocka_unit_test(test_an_offset_that_vanished_is_refused),
+        cmocka_unit_test(test_added_partitions_have_a_beginning),
         cmocka_unit_test(test_foreign_offsets_are_refused),
         cmocka_unit_test(test_a_newer_record_is_refused),
         cmocka_unit_test(test_a_lost_offset_is_refused),

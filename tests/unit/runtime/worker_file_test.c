@@ -47,6 +47,7 @@ static mr_status open_it(fixture *f)
 static void write_it(fixture *f, uint32_t shards, bool is_fenced)
 {
     f->file.shard_count = shards;
+    f->file.partition_count = 4 * shards;
     f->file.is_fenced = is_fenced;
     snprintf(f->file.worker_set, sizeof(f->file.worker_set), "p0_3");
     assert_int_equal(mr_worker_file_write(&f->file, &f->diag), MR_OK);
@@ -74,13 +75,15 @@ static void test_what_was_written_is_read(void **state)
         mr_worker_file_close(&f->file);
         assert_int_equal(open_it(f), MR_OK);
         assert_int_equal(f->file.shard_count, i);
+        assert_int_equal(f->file.partition_count, 4 * i);
         assert_int_equal(f->file.is_fenced, i % 2 == 0);
         assert_string_equal(f->file.worker_set, "p0_3");
     }
     drop(f);
 }
 
-/* A write that was cut short, or any flipped bit of it: the one before counts. */
+/* A write that was cut short, or any flipped bit of it: the one before counts.
+ * COVERS: F13 */
 static void test_a_torn_write_leaves_the_one_before(void **state)
 {
     (void)state;
@@ -112,6 +115,7 @@ static void test_a_first_write_cut_short_is_none(void **state)
     drop(f);
 }
 
+/* COVERS: F14 I11 */
 static void test_two_damaged_copies_are_refused(void **state)
 {
     (void)state;
@@ -127,6 +131,7 @@ static void test_two_damaged_copies_are_refused(void **state)
     drop(f);
 }
 
+/* COVERS: F16 I11 */
 static void test_a_second_process_is_refused(void **state)
 {
     (void)state;
@@ -141,6 +146,7 @@ static void test_a_second_process_is_refused(void **state)
     drop(f);
 }
 
+/* COVERS: F16 I11 */
 static void test_a_link_is_refused(void **state)
 {
     (void)state;

@@ -154,6 +154,7 @@ static void run(uint64_t seed)
     mr_sim_disk_destroy(disk);
 }
 
+/* COVERS: F13 I5 */
 static void test_random_lives_with_bases(void **state)
 {
     const char *only = getenv("MR_SEED");
@@ -176,7 +177,8 @@ static void test_random_lives_with_bases(void **state)
     assert_true(bases > count);
 }
 
-/* One bit turned anywhere: the right answer or a refusal by name, never a wrong answer. */
+/* One bit turned anywhere: the right answer or a refusal by name, never a wrong answer.
+ * COVERS: F14 I5 I11 */
 static void test_a_flipped_bit_is_never_believed(void **state)
 {
     static const char *const paths[] = {"dir/shard-0.wal", "dir/shard-0.data"};
@@ -214,7 +216,8 @@ static void test_a_flipped_bit_is_never_believed(void **state)
     mr_sim_disk_destroy(disk);
 }
 
-/* Each call to the disk in a restart, a base, its install and the reuse of parts is the last. */
+/* Each call to the disk in a restart, a base, its install and the reuse of parts is the last.
+ * COVERS: S18 I5 */
 static void test_death_at_every_call_of_a_base(void **state)
 {
     mr_sim_disk *disk = mr_sim_disk_create(4);

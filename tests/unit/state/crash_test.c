@@ -63,6 +63,7 @@ static void try_subsets(const mr_sim_disk *disk, const rig *r, const rig_past *c
     }
 }
 
+/* COVERS: F13 I5 */
 static void test_every_subset_of_the_last_writes(void **state)
 {
     mr_sim_disk *disk = mr_sim_disk_create(7);
@@ -89,7 +90,8 @@ static void test_every_subset_of_the_last_writes(void **state)
     mr_sim_disk_destroy(disk);
 }
 
-/* The same with deltas that cross parts, so that chunks and part blocks fail apart. */
+/* The same with deltas that cross parts, so that chunks and part blocks fail apart.
+ * COVERS: F13 I5 */
 static void test_every_subset_across_parts(void **state)
 {
     mr_sim_disk *disk = mr_sim_disk_create(11);
@@ -248,6 +250,7 @@ static void run_random(uint64_t seed)
     mr_sim_disk_destroy(w.disk);
 }
 
+/* COVERS: F12 F13 I5 */
 static void test_random_lives(void **state)
 {
     const char *only = getenv("MR_SEED");
@@ -264,7 +267,8 @@ static void test_random_lives(void **state)
     }
 }
 
-/* The disk dies at call 1, 2, 3 ... of: format, claim, one epoch, restart. */
+/* The disk dies at call 1, 2, 3 ... of: format, claim, one epoch, restart.
+ * COVERS: F13 S18 I5 */
 static void test_death_at_every_call(void **state)
 {
     (void)state;
@@ -305,7 +309,8 @@ static void test_death_at_every_call(void **state)
     }
 }
 
-/* One bit turned anywhere: the right answer or a refusal by name, never a wrong answer. */
+/* One bit turned anywhere: the right answer or a refusal by name, never a wrong answer.
+ * COVERS: F14 I5 I11 */
 static void test_a_flipped_bit_is_never_believed(void **state)
 {
     static const char *const paths[] = {"dir/shard-0.wal", "dir/shard-0.data"};
@@ -349,7 +354,8 @@ static void test_a_flipped_bit_is_never_believed(void **state)
     mr_sim_disk_destroy(disk);
 }
 
-/* A write that lands elsewhere, is lost, or lands with a bit turned, while all seems well. */
+/* A write that lands elsewhere, is lost, or lands with a bit turned, while all seems well.
+ * COVERS: F13 F14 I5 */
 static void test_a_lying_disk_is_never_believed(void **state)
 {
     (void)state;

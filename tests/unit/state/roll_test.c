@@ -161,6 +161,7 @@ static void test_foreign(void **state)
     rig_bench_close(&b);
 }
 
+/* COVERS: S17 */
 static void test_a_cut_epoch_is_foreign(void **state)
 {
     rig_bench b = rig_bench_open(2);

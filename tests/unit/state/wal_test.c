@@ -161,7 +161,8 @@ static void test_format_without_space(void **state)
     }
 }
 
-/* The n-th write or sync fails: named, never retried, and the next roll re-reads the disk. */
+/* The n-th write or sync fails: named, never retried, and the next roll re-reads the disk.
+ * COVERS: F12 I5 I11 */
 static void test_failed_writes_and_syncs(void **state)
 {
     (void)state;
@@ -201,6 +202,7 @@ static void test_failed_writes_and_syncs(void **state)
     }
 }
 
+/* COVERS: F12 I11 */
 static void test_a_failed_read_is_damage_by_name(void **state)
 {
     mr_sim_disk *disk = mr_sim_disk_create(6);
