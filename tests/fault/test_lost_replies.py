@@ -23,7 +23,6 @@ def lose_each(t, kind):
         ends = run.notes()
         for done, api in enumerate(TRANSACTION_APIS):
             rule = run.proxy.rule(kind, api, LOSE)
-            before = frames.producer(ends.frames[-1]) if ends.frames else None
             run.feed(1000)
             rule.wait()
             run.wait_done(worker)
@@ -32,6 +31,8 @@ def lose_each(t, kind):
         run.feed(1000)
         run.wait_done(worker)
         assert RECOVERING not in worker.stderr(), worker.stderr()[-3000:]
+        producers = sorted({frames.producer(frame) for frame in ends.frames})
+        assert len(producers) == len(TRANSACTION_APIS) + 1, f"these ended transactions: {producers}"
         run.finish(worker)
 
 
@@ -109,6 +110,57 @@ def test_K8_killed_with_its_request_on_the_way(t):
         proxied.recovered_epochs(worker, 1)
         assert frames.error(doubt.rule.release()) == frames.INVALID_PRODUCER_EPOCH
         doubt.expect(worker, is_committed=False, recoveries=1)
+
+
+# ---- A request of epoch N arrives in N+1 (S1): the renewal gets it refused ----
+
+def stray(run, worker, api):
+    """A rule that holds a request of the worker's next epoch, whose retry has won by now."""
+    rule = run.proxy.rule(REQUEST, api, HOLD_AND_CUT)
+    ends = run.notes(kind=REPLY)
+    run.feed(1000)
+    rule.wait()
+    run.wait_done(worker)
+    ends.wait()
+    assert frames.error(ends.frames[-1]) == frames.NONE
+    return rule
+
+
+def test_S1_late_EndTxn(t):
+    """It arrives when the next epoch has outputs and no offsets, and then the worker is killed: had
+    it committed, those outputs would be there twice."""
+    with proxied.scene(t) as run:
+        worker = run.started()
+        late = stray(run, worker, "EndTxn")
+        offsets = run.proxy.rule(REQUEST, "AddOffsetsToTxn", HOLD)
+        before = sum(run.watch.ends(run.sink).values())
+        run.feed(500)
+        offsets.wait()
+        t.wait_until(lambda: sum(run.watch.ends(run.sink).values()) > before,
+                     "the broker has outputs of the next epoch")
+        answer = frames.error(late.release())
+        worker.kill9()
+        run.finish()
+        assert answer == frames.INVALID_PRODUCER_EPOCH, f"the late EndTxn was answered {answer}"
+        assert RENEWED in worker.stderr()
+
+
+def test_S1_late_TxnOffsetCommit(t):
+    """It arrives behind the next epoch's own, so that it would win, and then the worker is killed:
+    had it counted, its input would be read again."""
+    with proxied.scene(t) as run:
+        worker = run.started()
+        late = stray(run, worker, "TxnOffsetCommit")
+        end = run.proxy.rule(REQUEST, "EndTxn", HOLD)
+        run.feed(500)
+        end.wait()
+        answer = frames.error(late.release())
+        assert frames.error(end.release()) == frames.NONE
+        worker.kill9()
+        run.finish()
+        assert answer == frames.INVALID_PRODUCER_EPOCH, (
+            f"the late TxnOffsetCommit was answered {answer}")
+        assert RENEWED in worker.stderr()
 
 
 harness.main(globals())

@@ -30,7 +30,7 @@ TO_BROKER, TO_CLIENT = "to the broker", "to the client"
 
 FRAME_BYTES_MAX = 256 << 20
 STORY_LINES_MAX = 5000
-RATE_PIECES_S = 50  # A limited rate is passed on in this many pieces a second.
+RATE_PIECES_S = 100  # A limited rate is carried in this many pieces a second.
 
 
 class Frame:
@@ -59,7 +59,7 @@ class Frame:
 class Rule:
     """What becomes of frames. Made by Proxy.rule(); `frames` are those that met it, in order."""
 
-    def __init__(self, proxy, kind, api, action, nth, times, where):
+    def __init__(self, proxy, kind, api, action, nth, times, where, then):
         self.proxy = proxy
         self.kind = kind
         self.key = APIS[api]
@@ -68,6 +68,7 @@ class Rule:
         self.nth = nth
         self.times = times
         self.where = where
+        self.then = then
         self.seen = 0
         self.frames = []
 
@@ -80,6 +81,8 @@ class Rule:
         if self.seen < self.nth:
             return False
         self.frames.append(frame)
+        if self.then is not None:
+            self.then()
         return True
 
     def wait(self, count=1, limit_s=WAIT_S):
@@ -127,10 +130,10 @@ class Link:
                 pass  # It was closed by its peer.
 
     def send_client(self, body):
-        """False if the client is gone."""
+        """A late reply; false if the client is gone."""
         try:
             with self.write_lock:
-                self.client.sendall(struct.pack(">i", len(body)) + body)
+                self.proxy.carry(TO_CLIENT, self.client, body)
             return True
         except OSError:
             return False
@@ -150,8 +153,7 @@ class Link:
             with self.proxy.changed:
                 self.pending[frame.correlation] = frame
             if self.proxy.passes(frame):
-                self.proxy.carry(TO_BROKER, len(frame.body))
-                self.broker.sendall(struct.pack(">i", len(frame.body)) + frame.body)
+                self.proxy.carry(TO_BROKER, self.broker, frame.body)
 
     def _pump_replies(self):
         while True:
@@ -160,9 +162,8 @@ class Link:
             with self.proxy.changed:
                 request = self.pending.pop(correlation)
             if self.proxy.passes(Frame(REPLY, self, body, request)):
-                self.proxy.carry(TO_CLIENT, len(body))
-                if not self.send_client(body):
-                    return
+                with self.write_lock:
+                    self.proxy.carry(TO_CLIENT, self.client, body)
 
 
 class Proxy:
@@ -177,6 +178,7 @@ class Proxy:
         self.links = set()
         self.stalled = set()
         self.rates = {}
+        self.free_at = {TO_BROKER: 0, TO_CLIENT: 0}
         self.story = collections.deque(maxlen=STORY_LINES_MAX)
         self.began = time.monotonic()
 
@@ -195,11 +197,11 @@ class Proxy:
 
     # What a test asks for
 
-    def rule(self, kind, api, action, nth=1, times=1, where=None):
+    def rule(self, kind, api, action, nth=1, times=1, where=None, then=None):
         """From now on the nth, nth + 1, ... (`times` in all; None: every one) of these frames meet
-        the action. where: a function of the frame that must hold. The first rule that takes a
-        frame decides; notes decide nothing."""
-        made = Rule(self, kind, api, action, nth, times, where)
+        the action. where: a function of the frame that must hold; then: is called before the frame
+        goes on. The first rule that takes a frame decides; notes decide nothing."""
+        made = Rule(self, kind, api, action, nth, times, where, then)
         with self.changed:
             self.rules.append(made)
         return made
@@ -217,10 +219,9 @@ class Proxy:
             self.changed.notify_all()
 
     def limit(self, bytes_per_s):
-        """Each direction carries no more than this; None: no limit."""
+        """Each direction carries no more than this, over all connections."""
         with self.changed:
-            self.rates = {} if bytes_per_s is None else {
-                way: [bytes_per_s, time.monotonic()] for way in (TO_BROKER, TO_CLIENT)}
+            self.rates = dict.fromkeys((TO_BROKER, TO_CLIENT), bytes_per_s)
 
     def cut(self):
         """Ends every connection that stands now."""
@@ -246,7 +247,6 @@ class Proxy:
         """Whether the frame goes on its way; waits while its direction is stalled."""
         way = TO_BROKER if frame.kind == REQUEST else TO_CLIENT
         with self.changed:
-            self.changed.wait_for(lambda: way not in self.stalled)
             taken = None
             for rule in self.rules:
                 if (taken is None or rule.action == NOTE) and rule.takes(frame):
@@ -254,6 +254,8 @@ class Proxy:
             if frame.api != "Fetch" or taken is not None:
                 self._tell(f"{frame}: {taken.action if taken else 'passed'}")
             self.changed.notify_all()
+            if taken is None:
+                self.changed.wait_for(lambda: way not in self.stalled)
         if taken is not None and taken.action in (LOSE, HOLD_AND_CUT):
             frame.link.cut()
         return taken is None
@@ -273,16 +275,18 @@ class Proxy:
             self._tell(f"{frame}: delivered late; the client is {'there' if is_there else 'gone'}")
         return reply
 
-    def carry(self, way, size):
-        """Takes as long as the size needs at the limited rate."""
-        with self.changed:
-            if way not in self.rates:
-                return
-            rate, free_at = self.rates[way]
-            begin = max(free_at, time.monotonic())
-            self.rates[way][1] = until = begin + size / rate
-        while time.monotonic() < until and way in self.rates:
-            time.sleep(min(1 / RATE_PIECES_S, max(0, until - time.monotonic())))
+    def carry(self, way, end, body):
+        """Writes a frame; at a limited rate in small pieces, as a slow line does."""
+        data = struct.pack(">i", len(body)) + body
+        while data:
+            with self.changed:
+                rate = self.rates.get(way)
+                size = len(data) if rate is None else max(1, rate // RATE_PIECES_S)
+                begin = max(self.free_at[way], time.monotonic())
+                self.free_at[way] = begin if rate is None else begin + len(data[:size]) / rate
+            time.sleep(max(0, begin - time.monotonic()))
+            end.sendall(data[:size])
+            data = data[size:]
 
     def forget(self, link):
         """Called by each pump as it ends; the ends are closed when nobody reads them any more."""
