@@ -53,10 +53,10 @@ class Proxied(scenario.Scenario):
         edit(document)
         documents.write(self.t, document, self.path.name)
 
-    def started(self, *flags, count=2000):
+    def started(self, count=2000, **more):
         """A worker that has committed `count` records: genesis, claim and some epochs lie behind
         it, and it waits for more."""
-        worker = self.worker(*flags)
+        worker = self.worker(**more)
         self.feed(count)
         self.wait_done(worker)
         return worker
