@@ -27,18 +27,40 @@ def lose_each(t, kind):
         worker = run.started()
         ends = run.notes()
         for done, api in enumerate(TRANSACTION_APIS):
-            rule = run.proxy.rule(kind, api, LOSE)
-            run.feed(1000)
-            rule.wait()
+            lose_one(run, kind, api)
             run.wait_done(worker)
             t.wait_until(lambda: proxied.count(worker, RENEWED) == done + 1,
                          f"the producer is renewed after a lost {api} {kind}")
-        run.feed(1000)
+        run.feed(500)
         run.wait_done(worker)
         assert RECOVERING not in worker.stderr(), worker.stderr()[-3000:]
         producers = sorted({frames.producer(frame) for frame in ends.frames})
         assert len(producers) == len(TRANSACTION_APIS) + 1, f"these ended transactions: {producers}"
         run.finish(worker)
+
+
+def lose_one(run, kind, api):
+    """Feeds an epoch of which this is lost, and no other request, as that would taint as well."""
+    if api in ("AddPartitionsToTxn", "EndTxn"):  # Alone on their connection, or nearly so.
+        rule = run.proxy.rule(kind, api, LOSE)
+        run.feed(500)
+        rule.wait()
+        return
+    acked = run.notes("Produce", REPLY)
+    if api == "Produce":
+        rule = run.proxy.rule(kind, api, LOSE)
+        offsets = run.proxy.rule(REQUEST, "AddOffsetsToTxn", HOLD)
+        run.feed(500)
+        rule.wait()
+        acked.wait(2 if kind == REPLY else 1)
+        offsets.wait()
+        offsets.release()
+        return
+    rule = run.proxy.rule(REQUEST, api, HOLD)
+    run.feed(500)
+    rule.wait()
+    acked.wait()
+    rule.lose(reaches_broker=kind == REPLY)
 
 
 def test_F7_replies_lost(t):

@@ -101,6 +101,18 @@ class Rule:
         assert self.action in (HOLD, HOLD_AND_CUT), f"nothing is held by '{self.name}'"
         return self.proxy.deliver(self.frames[index])
 
+    def lose(self, reaches_broker):
+        """What is held is lost after all, and the connection cut, once nothing else is under way
+        on it: the request, or, if it still reaches the broker, the reply."""
+        frame = self.frames[0]
+        with self.proxy.changed:
+            if not self.proxy.changed.wait_for(lambda: len(frame.link.pending) == 1, WAIT_S):
+                raise AssertionError(f"{frame} is not alone on its connection:\n"
+                                     f"{self.proxy.told(60)}")
+        if reaches_broker:
+            self.proxy.exchange(frame)
+        frame.link.cut()
+
     def remove(self):
         """From now on the rule takes nothing; what it holds stays held."""
         with self.proxy.changed:
@@ -265,15 +277,19 @@ class Proxy:
         if frame.kind == REPLY:
             frame.link.send_client(frame.body)
             return frame
-        with self.connect() as end:
-            end.settimeout(WAIT_S)
-            end.sendall(struct.pack(">i", len(frame.body)) + frame.body)
-            reply = Frame(REPLY, frame.link, read_frame(end), frame)
+        reply = self.exchange(frame)
         is_there = frame.link.send_client(reply.body)
         with self.changed:
             frame.link.pending.pop(frame.correlation, None)
             self._tell(f"{frame}: delivered late; the client is {'there' if is_there else 'gone'}")
         return reply
+
+    def exchange(self, request):
+        """The broker's reply to a request, over a connection of its own."""
+        with self.connect() as end:
+            end.settimeout(WAIT_S)
+            end.sendall(struct.pack(">i", len(request.body)) + request.body)
+            return Frame(REPLY, request.link, read_frame(end), request)
 
     def carry(self, way, end, body):
         """Writes a frame; at a limited rate in small pieces, as a slow line does."""
