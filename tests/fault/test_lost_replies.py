@@ -71,6 +71,17 @@ def test_F7_requests_lost(t):
     lose_each(t, REQUEST)
 
 
+def test_F7_offsets_lost_for_good(t):
+    """Every TxnOffsetCommit of a producer is lost: librdkafka gives up, and the epoch is redone."""
+    with proxied.scene(t) as run:
+        worker = run.started()
+        lost = run.proxy.rule(REQUEST, "TxnOffsetCommit", LOSE, times=None, where=lambda frame: (
+            frames.producer(frame) == frames.producer((lost.frames or [frame])[0])))
+        run.feed(500)
+        worker.wait_stderr(RECOVERING + ".*MR_ERR_TXN_ABORTED")
+        run.finish(worker)
+
+
 # ---- EndTxn is without an answer, and Kafka has decided one way or the other (S2, K8) ----
 
 class Doubt:
