@@ -231,7 +231,7 @@ class Proxy:
             self.changed.notify_all()
 
     def limit(self, bytes_per_s):
-        """Each direction carries no more than this, over all connections."""
+        """Each direction carries no more than this, over all connections; None: no limit."""
         with self.changed:
             self.rates = dict.fromkeys((TO_BROKER, TO_CLIENT), bytes_per_s)
 
