@@ -4,8 +4,9 @@ Used by `./dev kafka`, the tests, the demo and the benchmarks; there is no secon
 A broker lives in build/services/<name>/: its data (a copy of the template, so that no topic has to
 be created), its properties, its log, its process id and an env file with MR_KAFKA=host:port and
 MR_KAFKA_PID=.... It takes the two ports from 19092 on, or of the next block of 1,000 if one is
-taken. A secured one has two more listeners, SASL (PLAIN) on the third port and SASL over TLS on the
-fourth, with a certificate of its own for 127.0.0.1 alone (ca.pem in its folder). It is ready when a topic was created and one transaction with an offset was committed.
+taken. One with a proxy has a third listener; a secured one has SASL (PLAIN) on the third port and
+SASL over TLS on the fourth, with a certificate of its own for 127.0.0.1 alone (ca.pem in its
+folder). It is ready when a topic was created and one transaction with an offset was committed.
 
 A broker is stopped by its process id, never by name. One that was started as `owned` dies with the
 process that started it, whatever happens to that process.
@@ -48,10 +49,10 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{more_listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{more_advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs={data}
 num.partitions=4
 auto.create.topics.enable=false
@@ -161,12 +162,15 @@ def _claim_port(port):
 
 
 class Broker:
-    """A broker in build/services/<name>/. `install` comes from kafka_install.ensure()."""
+    """A broker in build/services/<name>/. `install` comes from kafka_install.ensure().
 
     def __init__(self, install, name, profile="test", owned=False, folder=None, secured=None,
-                 client_ca=None):
+                 client_ca=None, proxy_port=None):
         """secured: (user, password) of the listeners with SASL; None = there are none. client_ca: a
-        file in PEM; over TLS clients need a certificate that it has signed."""
+        file in PEM; over TLS clients need a certificate that it has signed. proxy_port: adds a
+        listener at proxied_port that is advertised as this port of 127.0.0.1, so that a client
+        which enters through a proxy there is never told a way round it. Not with `secured`."""
+        assert not (secured and proxy_port)
         self.install = install
         self.secured = secured
         self.client_ca = client_ca
@@ -176,8 +180,14 @@ class Broker:
         self.folder = pathlib.Path(folder) if folder else SERVICES / name
         self.log = self.folder / "broker.log"
         self.port = None
+        self.proxy_port = proxy_port
         self.pid = None
         self.process = None
+
+    @property
+    def proxied_port(self):
+        """Where the proxy connects to."""
+        return self.port + 2
 
     @property
     def bootstrap(self):
@@ -208,7 +218,8 @@ class Broker:
         for block in range(PORT_BLOCKS_MAX):
             if fresh:
                 self.port = PORT_FIRST + block * PORT_STEP
-                if not _ports_free(range(self.port, self.port + (4 if self.secured else 2))):
+                count = 4 if self.secured else 3 if self.proxy_port else 2
+                if not _ports_free(range(self.port, self.port + count)):
                     continue
             claim = _claim_port(self.port)
             if claim is None:
@@ -275,8 +286,11 @@ class Broker:
                 raise ServiceError(f"keytool: {run.stdout.decode(errors='replace').strip()}")
 
     def _write_properties(self):
+        listener, advertised = (f",PROXIED://127.0.0.1:{port}" if self.proxy_port else ""
+                                for port in (self.proxied_port, self.proxy_port))
         text = PROPERTIES.format(port=self.port, controller_port=self.port + 1,
-                                 data=self.folder / "data", long_max=LONG_MAX)
+                                 data=self.folder / "data", long_max=LONG_MAX,
+                                 more_listeners=listener, more_advertised=advertised)
         if self.secured:
             more = f",SASL://{self.sasl_bootstrap},TLS://{self.tls_bootstrap}"
             text = re.sub(r"^((advertised\.)?listeners=.*)$", rf"\1{more}", text, flags=re.M)

@@ -9,6 +9,8 @@
  * nothing of librdkafka may be called here.
  */
 #include "io/kafka/kafka_private.h"
+#include <stdlib.h>
+#include <string.h>
 
 enum { /* ApiKeys of the Kafka protocol. */
        API_PRODUCE = 0,
@@ -47,6 +49,10 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, v
         rd_kafka_interceptor_add_on_request_sent(rk, "millrace", on_request, opaque);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return code;
+    }
+    const char *bug = getenv("MR_BUG");
+    if (bug != NULL && strcmp(bug, "no_taint") == 0) {
+        return RD_KAFKA_RESP_ERR_NO_ERROR; /* A test shows what the rule is for. */
     }
 #endif
     return rd_kafka_interceptor_add_on_response_received(rk, "millrace", on_response, opaque);

@@ -302,6 +302,10 @@ static mr_status send_offsets(mr_txn *txn, const mr_job *job, mr_diag *diag)
     return status;
 }
 
+/*
+ * The time is ours to bound: with -1 librdkafka repeats an EndTxn without an answer for ever. What
+ * is left of it is one call, as there is nothing to resume after the deadline.
+ */
 static mr_status commit(mr_txn *txn, const mr_job *job, mr_diag *diag)
 {
     const int64_t limit_ms = txn->options->plan->commit.transaction_timeout_us / 1000;
@@ -309,8 +313,11 @@ static mr_status commit(mr_txn *txn, const mr_job *job, mr_diag *diag)
     mr_status status = MR_OK;
 
     do {
-        status = judge(txn, MR_CALL_COMMIT, rd_kafka_commit_transaction(txn->clients.producer, -1),
-                       "ending the transaction", diag);
+        const int64_t left_ms = until_ms - mr_txn_now_ms(txn);
+        status = judge(
+            txn, MR_CALL_COMMIT,
+            rd_kafka_commit_transaction(txn->clients.producer, left_ms > 0 ? (int)left_ms : 0),
+            "ending the transaction", diag);
     } while (mr_status_class(status) == MR_CLASS_RETRY && mr_txn_now_ms(txn) < until_ms &&
              !mr_txn_abandoned(txn, job->generation));
     if (mr_status_class(status) == MR_CLASS_RETRY) {

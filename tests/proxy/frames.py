@@ -1,0 +1,103 @@
+"""What tests ask of the frames that a proxy picked: whose transaction, which epoch, which error.
+
+Only the versions that librdkafka sends are known: a 2.x client stops at the old transaction
+protocol. The wire is read by the checker's Reader. Protocol: kafka.apache.org/protocol.
+"""
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "check"))
+import kafka_wire
+
+FLEXIBLE_FROM = {"Produce": 9, "InitProducerId": 2, "AddPartitionsToTxn": 3, "AddOffsetsToTxn": 3,
+                 "EndTxn": 3, "TxnOffsetCommit": 3, "OffsetFetch": 6}
+NONE, INVALID_PRODUCER_EPOCH, UNSTABLE_OFFSET_COMMIT = 0, 47, 88
+
+
+def is_flexible(frame):
+    return frame.version >= FLEXIBLE_FROM[frame.api]
+
+
+def _body(frame):
+    """A Reader behind the header."""
+    reader = kafka_wire.Reader(frame.body)
+    if frame.kind == "request":
+        reader.get("hhi")
+        reader.string()
+    else:
+        reader.get("i")
+    if is_flexible(frame):
+        reader.tags()
+    return reader
+
+
+def producer(request):
+    """(producer id, producer epoch) of an EndTxn, AddOffsetsToTxn or TxnOffsetCommit."""
+    reader = _body(request)
+    text = reader.compact if is_flexible(request) else reader.string
+    text()
+    if request.api == "TxnOffsetCommit":
+        text()
+    return tuple(reader.get("qh"))
+
+
+def commits(request):
+    """Whether an EndTxn commits."""
+    reader = _body(request)
+    (reader.compact if is_flexible(request) else reader.string)()
+    return reader.get("qh?")[2]
+
+
+def epoch(request):
+    """The engine's epoch in the records of a TxnOffsetCommit."""
+    found = re.search(rb"mr1;l=[0-9a-f]{1,16};e=([0-9a-f]{1,16});", request.body)
+    assert found, f"{request} holds no record of the engine"
+    return int(found[1], 16)
+
+
+def error(reply):
+    """The error code of an EndTxn, or the first of a TxnOffsetCommit that is not zero."""
+    reader = _body(reply)
+    reader.get("i")
+    if reply.api == "EndTxn":
+        return reader.get("h")
+    assert reply.api == "TxnOffsetCommit", f"no error is known of {reply}"
+    flexible = is_flexible(reply)
+    items = reader.compact_items if flexible else reader.items
+    codes = []
+    for _ in items():
+        (reader.compact if flexible else reader.string)()
+        for _ in items():
+            codes.append(reader.get("ih")[1])
+            if flexible:
+                reader.tags()
+        if flexible:
+            reader.tags()
+    return next((code for code in codes if code), 0)
+
+
+def fetch_errors(reply):
+    """The error codes of an OffsetFetch reply of one group, partition by partition and its own."""
+    reader = _body(reply)
+    if reply.version >= 3:
+        reader.get("i")
+    flexible = is_flexible(reply)
+    items = reader.compact_items if flexible else reader.items
+    text = reader.compact if flexible else reader.string
+    codes = []
+    for _ in items():
+        text()
+        for _ in items():
+            reader.get("iq")
+            if reply.version >= 5:
+                reader.get("i")
+            text()
+            codes.append(reader.get("h"))
+            if flexible:
+                reader.tags()
+        if flexible:
+            reader.tags()
+    if reply.version >= 2:
+        codes.append(reader.get("h"))
+    return codes
