@@ -1,9 +1,9 @@
 /*
  * types.c - the type rules of the language: which types convert, what a numeric operator gives.
  *
- * Numerics have fixed scale and at most 38 digits. The rules stand in docs/topology.md, section
- * 4; a precision that would exceed 38 is cut to 38, and a value beyond it is 22003 when it
- * occurs.
+ * Numerics have fixed scale and at most 38 digits. The rules stand in docs/topology.md under
+ * "Expressions"; a precision that would exceed 38 is cut to 38, and a value beyond it is 22003 when
+ * it occurs.
  */
 #include "engine/base/decimal.h"
 #include "engine/expr/expr_private.h"
