@@ -29,8 +29,10 @@ def partitions(campaign, workload, rounds):
     """CPU per record must not depend on how many partitions the records lie in."""
     rows = [workload(f"q2-{n}", "flat", "q2", "bids", 6_000_000, 2_000_000, job="q2", partitions=n)
             for n in (1, 4, 16, 64)]
-    results = _interleave(campaign, rows, ("millrace",), rounds)
-    _table("partitions, q2", [(str(w.partitions), results[w.name, "millrace"]) for w in rows])
+    results = _interleave(campaign, rows, ("millrace", "plain"), rounds)
+    for engine in ("millrace", "plain"):
+        _table(f"partitions, q2, {engine}",
+               [(str(w.partitions), results[w.name, engine]) for w in rows])
 
 
 def keys(campaign, workload, rounds):

@@ -20,6 +20,7 @@ enum {
     ADOPT_OFFSETS,
     ACCEPT_REGRESSION,
     RESET_OFFSETS,
+    RETRY_POISON,
     LOG_FORMAT,
     LOG_LEVEL,
     PROGRESS,
@@ -42,6 +43,8 @@ static const mr_flag flags[] = {
                            "follow offsets that went back; or @TOPIC:PARTITION,..."},
     [RESET_OFFSETS] = {"--reset-offsets", MR_FLAG_VALUE, "earliest|latest",
                        "go on where the log begins or ends; behind @: TOPIC:PARTITION,..."},
+    [RETRY_POISON] = {"--retry-poison", MR_FLAG_PLAIN, NULL,
+                      "answer to E_POISON: try the record again"},
     [LOG_FORMAT] = {"--log-format", MR_FLAG_VALUE, "logfmt|json", "form of the log"},
     [LOG_LEVEL] = {"--log-level", MR_FLAG_VALUE, "LEVEL", "error, warn, info or debug"},
     [PROGRESS] = {"--progress", MR_FLAG_PLAIN, NULL, "a line a second on standard error"},
@@ -132,6 +135,7 @@ static bool read_options(const mr_args *args, mr_engine_options *options)
     options->adopt_offsets = values[ADOPT_OFFSETS];
     options->accept_regression = values[ACCEPT_REGRESSION];
     options->reset_offsets = values[RESET_OFFSETS];
+    options->retry_poison = values[RETRY_POISON] != NULL;
     options->progress = values[PROGRESS] != NULL;
     return read_partitions(values, &options->partitions) &&
            read_shards(values[SHARDS], &options->shard_count) &&

@@ -204,7 +204,7 @@ static mr_status act_dump(mr_state *state, const request *asked, mr_diag *diag)
         mr_state_stored_table(state, i, &table);
         while (mr_state_next_row(state, i, position, &row)) {
             const uint8_t *text = NULL;
-            const uint32_t size = mr_state_columns_text(asked->columns, table.table, &row, &text);
+            const uint32_t size = mr_state_columns_text(asked->columns, table.layout, &row, &text);
             (void)printf("{\"task\":%u,\"table\":%u,\"key\":\"", table.task, table.table);
             print_hex(row.key);
             (void)printf("\",\"value\":\"");

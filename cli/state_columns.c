@@ -19,11 +19,12 @@ enum { ROW_BYTES_MAX = 4 << 20, ARENA_BYTES_MAX = 64 << 20 };
 typedef struct table_columns { /* One table of the plan. */
     mr_fold_scratch *scratch;
     mr_batch *batch;
+    uint64_t layout;
 } table_columns;
 
 struct mr_state_columns {
     mr_arena *arena;
-    table_columns *tables; /* By table number. */
+    table_columns *tables;
     uint32_t table_count;
     uint8_t *text;
 };
@@ -37,7 +38,6 @@ mr_state_columns *mr_state_columns_create(const mr_plan *plan)
     bool ok = columns != NULL;
     if (ok) {
         columns->arena = arena;
-        columns->table_count = plan->table_count;
         columns->tables = mr_arena_take_array(arena, plan->table_count + 1, sizeof(table_columns));
         columns->text = mr_arena_take(arena, ROW_BYTES_MAX);
         ok = columns->tables != NULL && columns->text != NULL;
@@ -47,7 +47,8 @@ mr_state_columns *mr_state_columns_create(const mr_plan *plan)
         if (fold == NULL || plan->nodes[i].table_count != 1) {
             continue;
         }
-        table_columns *table = &columns->tables[plan->nodes[i].tables[0].table];
+        table_columns *table = &columns->tables[columns->table_count++];
+        table->layout = plan->nodes[i].tables[0].layout;
         mr_batch_pool *pool =
             mr_batch_pool_create(arena, mr_fold_schema(fold), 1, ROW_BYTES_MAX, false);
         table->scratch = mr_fold_scratch_create(fold, arena);
@@ -68,15 +69,18 @@ void mr_state_columns_destroy(mr_state_columns *columns)
     }
 }
 
-uint32_t mr_state_columns_text(mr_state_columns *columns, uint32_t table_number,
-                               const mr_table_row *row, const uint8_t **text)
+uint32_t mr_state_columns_text(mr_state_columns *columns, uint64_t layout, const mr_table_row *row,
+                               const uint8_t **text)
 {
     const mr_row_error *errors = NULL;
-    if (columns == NULL || table_number >= columns->table_count ||
-        columns->tables[table_number].batch == NULL) {
+    uint32_t at = 0;
+    while (columns != NULL && at < columns->table_count && columns->tables[at].layout != layout) {
+        at++;
+    }
+    if (columns == NULL || at == columns->table_count) {
         return 0;
     }
-    const table_columns *table = &columns->tables[table_number];
+    const table_columns *table = &columns->tables[at];
     mr_batch_clear(table->batch);
     if (!mr_fold_emit(table->scratch, row->key, row->value.bytes, table->batch, 0) ||
         mr_fold_finish(table->scratch, table->batch, 1, &errors) != MR_OK) {

@@ -15,10 +15,10 @@ mr_state_columns *mr_state_columns_create(const mr_plan *plan);
 void mr_state_columns_destroy(mr_state_columns *columns); /* NULL is allowed. */
 
 /*
- * The record as a JSON object of its step's result columns; the size, 0 when the table is not
- * known to the plan (or `columns` is NULL). Valid until the next call.
+ * The record as a JSON object of its step's result columns; the size, 0 when no table of the plan
+ * has this layout (or `columns` is NULL). Valid until the next call.
  */
-uint32_t mr_state_columns_text(mr_state_columns *columns, uint32_t table_number,
-                               const mr_table_row *row, const uint8_t **text);
+uint32_t mr_state_columns_text(mr_state_columns *columns, uint64_t layout, const mr_table_row *row,
+                               const uint8_t **text);
 
 #endif

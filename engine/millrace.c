@@ -9,6 +9,8 @@
 #define _GNU_SOURCE /* signal sets */
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
+#include "engine/base/memory.h"
+#include "engine/base/secret.h"
 #include "engine/engine.h"
 #include "engine/runtime/runtime.h"
 #include "io/connectors.h"
@@ -19,6 +21,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -31,6 +35,8 @@ typedef struct mr_signals {
 static bool open_signals(mr_signals *signals);
 static bool signal_came(void *self);
 static mr_status run_plan(const mr_engine_options *options, mr_log *log, mr_diag *diag);
+static mr_status open_secrets(const mr_plan *plan, mr_secrets **secrets, mr_diag *diag);
+static void forbid_cores(void);
 static mr_status file_partitions(const mr_plan *plan, uint32_t *count, mr_diag *diag);
 static void report(const mr_diag *diag);
 
@@ -58,17 +64,19 @@ const mr_catalogue *mr_engine_catalogue(mr_engine_tables *tables)
 int mr_engine_run(const mr_engine_options *options)
 {
     mr_diag diag = {.status = MR_OK};
+    mr_memory_keep_freed();
     mr_log *log = mr_log_create(STDERR_FILENO, (mr_log_level)options->log_level,
                                 (mr_log_format)options->log_format);
     if (log == NULL) {
         (void)fprintf(stderr, "millrace: no memory for the log\n");
         return 1;
     }
+    forbid_cores();
     const mr_status status = run_plan(options, log, &diag);
+    mr_log_destroy(log); /* What it held back comes first: the last line is the error. */
     if (status != MR_OK) {
         report(&diag);
     }
-    mr_log_destroy(log);
     if (status == MR_ERR_USAGE) {
         return 2;
     }
@@ -87,6 +95,7 @@ static mr_status run_plan(const mr_engine_options *options, mr_log *log, mr_diag
                                 .answers = {.adopt_offsets = options->adopt_offsets,
                                             .accept_regression = options->accept_regression,
                                             .reset_offsets = options->reset_offsets},
+                                .retry_poison = options->retry_poison,
                                 .progress = options->progress,
                                 .row_json = mr_row_json,
                                 .log = log,
@@ -95,16 +104,44 @@ static mr_status run_plan(const mr_engine_options *options, mr_log *log, mr_diag
     if (!open_signals(&signals)) {
         return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no descriptor for signals");
     }
-    mr_status status = MR_OK;
-    if (!options->plan->has_kafka) {
+    mr_secrets *secrets = NULL;
+    mr_status status = open_secrets(options->plan, &secrets, diag);
+    worker.secrets = secrets;
+    if (status == MR_OK && !options->plan->has_kafka) {
         status = file_partitions(options->plan, &worker.file_partitions, diag);
         worker.shard_count = 1; /* Standard input and output belong to one thread. */
     }
     if (status == MR_OK) {
         status = mr_worker_run(&worker, diag);
     }
+    mr_secrets_close(secrets);
     close(signals.descriptor);
     return status;
+}
+
+static mr_status open_secrets(const mr_plan *plan, mr_secrets **secrets, mr_diag *diag)
+{
+    mr_secret_source sources[MR_SECRETS_MAX];
+
+    MR_ASSERT(plan->secret_count <= MR_SECRETS_MAX);
+    for (uint32_t i = 0; i < plan->secret_count; i++) {
+        const mr_plan_secret *secret = &plan->secrets[i];
+        sources[i] =
+            (mr_secret_source){.name = secret->name, .file = secret->file, .env = secret->env};
+    }
+    return mr_secrets_open(mr_memory_system(), sources, plan->secret_count, secrets, diag);
+}
+
+/*
+ * A core would hold passwords and payloads. Where cores are piped to a program the kernel asks for
+ * the first, elsewhere the second is enough.
+ */
+static void forbid_cores(void)
+{
+    const struct rlimit none = {0};
+
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)setrlimit(RLIMIT_CORE, &none);
 }
 
 /* All file sources of a plan must have the same number of files: they are its partitions. */

@@ -65,6 +65,13 @@ static mr_status aggregate_plan(void *spec, mr_plan_node *node, mr_diag *diag)
         return mr_plan_error(node, "by", 401, "name every key column of the stream in `by`",
                              "the groups do not contain the key of the stream");
     }
+    for (uint32_t i = 0; i < s->by.count; i++) {
+        if (input->fields[s->by.indexes[i]].type == MR_INTERVAL) {
+            return mr_plan_error(node, "by", 409, "group by a text or a number of it",
+                                 "\"%s\" is an interval, of which equal ones have different texts",
+                                 input->fields[s->by.indexes[i]].name);
+        }
+    }
     mr_plan_fallible(node, classes | MR_FALLIBLE_RANGE,
                      what != NULL ? what : "a key or a value that is too large");
     const mr_table_spec results = {

@@ -4,7 +4,8 @@ Used by `./dev kafka`, the tests, the demo and the benchmarks; there is no secon
 A broker lives in build/services/<name>/: its data (a copy of the template, so that no topic has to
 be created), its properties, its log, its process id and an env file with MR_KAFKA=host:port and
 MR_KAFKA_PID=.... It takes the two ports from 19092 on, or of the next block of 1,000 if one is
-taken. It is ready when a topic was created and one transaction with an offset was committed.
+taken. A secured one has two more listeners, SASL (PLAIN) on the third port and SASL over TLS on the
+fourth, with a certificate of its own for 127.0.0.1 alone (ca.pem in its folder). It is ready when a topic was created and one transaction with an offset was committed.
 
 A broker is stopped by its process id, never by name. One that was started as `owned` dies with the
 process that started it, whatever happens to that process.
@@ -18,6 +19,7 @@ import ctypes
 import fcntl
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -73,6 +75,22 @@ log.message.timestamp.before.max.ms={long_max}
 log.message.timestamp.after.max.ms={long_max}
 log.cleaner.enable=false
 """
+
+SECURED = """\
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config={login}
+listener.name.tls.plain.sasl.jaas.config={login}
+listener.name.tls.ssl.keystore.location={folder}/keystore.p12
+listener.name.tls.ssl.keystore.type=PKCS12
+listener.name.tls.ssl.keystore.password={store_password}
+"""
+CLIENT_AUTHORITY = """\
+listener.name.tls.ssl.client.auth=required
+listener.name.tls.ssl.truststore.type=PEM
+listener.name.tls.ssl.truststore.location={client_ca}
+"""
+LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";'
+STORE_PASSWORD = "changeit"  # Of a key that lives as long as its test.
 
 LOGGING = """\
 <Configuration status="WARN">
@@ -142,8 +160,13 @@ def _claim_port(port):
 class Broker:
     """A broker in build/services/<name>/. `install` comes from kafka_install.ensure()."""
 
-    def __init__(self, install, name, profile="test", owned=False, folder=None):
+    def __init__(self, install, name, profile="test", owned=False, folder=None, secured=None,
+                 client_ca=None):
+        """secured: (user, password) of the listeners with SASL; None = there are none. client_ca: a
+        file in PEM; over TLS clients need a certificate that it has signed."""
         self.install = install
+        self.secured = secured
+        self.client_ca = client_ca
         self.name = name
         self.profile = profile
         self.owned = owned
@@ -157,6 +180,18 @@ class Broker:
     def bootstrap(self):
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def sasl_bootstrap(self):
+        return f"127.0.0.1:{self.port + 2}"
+
+    @property
+    def tls_bootstrap(self):
+        return f"127.0.0.1:{self.port + 3}"
+
+    @property
+    def ca(self):
+        return self.folder / "ca.pem"
+
     def start(self, fresh=True):
         """Starts the broker and waits until it is ready. fresh: on a new copy of the template;
         else on the data and the ports it had. Raises ServiceError with the end of its log."""
@@ -164,11 +199,13 @@ class Broker:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             self._lay_out_data()
+            if self.secured:
+                self.make_certificate()
         began = time.monotonic()
         for block in range(PORT_BLOCKS_MAX):
             if fresh:
                 self.port = PORT_FIRST + block * PORT_STEP
-                if not _ports_free((self.port, self.port + 1)):
+                if not _ports_free(range(self.port, self.port + (4 if self.secured else 2))):
                     continue
             claim = _claim_port(self.port)
             if claim is None:
@@ -221,10 +258,33 @@ class Broker:
         self.install.run_java("kafka.tools.StorageTool", "format", "-t",
                               "MkU3OEVBNTcwNTJENDM2Qg", "-c", self.folder / "server.properties")
 
+    def make_certificate(self):
+        """Signed by itself, so that it is its own authority; by the JDK's tool, which is there."""
+        keytool = pathlib.Path(self.install.java).with_name("keytool")
+        common = ["-keystore", self.folder / "keystore.p12", "-storetype", "PKCS12", "-storepass",
+                  STORE_PASSWORD, "-alias", "broker"]
+        for words in (["-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-validity", "2",
+                       "-dname", "CN=millrace test broker", "-ext", "san=ip:127.0.0.1"],
+                      ["-exportcert", "-rfc", "-file", self.ca]):
+            run = subprocess.run([str(word) for word in (keytool, *words, *common)],
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if run.returncode != 0:
+                raise ServiceError(f"keytool: {run.stdout.decode(errors='replace').strip()}")
+
     def _write_properties(self):
-        (self.folder / "server.properties").write_text(PROPERTIES.format(
-            port=self.port, controller_port=self.port + 1, data=self.folder / "data",
-            long_max=LONG_MAX))
+        text = PROPERTIES.format(port=self.port, controller_port=self.port + 1,
+                                 data=self.folder / "data", long_max=LONG_MAX)
+        if self.secured:
+            more = f",SASL://{self.sasl_bootstrap},TLS://{self.tls_bootstrap}"
+            text = re.sub(r"^((advertised\.)?listeners=.*)$", rf"\1{more}", text, flags=re.M)
+            text = re.sub(r"^(listener\.security\.protocol\.map=.*)$",
+                          r"\1,SASL:SASL_PLAINTEXT,TLS:SASL_SSL", text, flags=re.M)
+            user, password = self.secured
+            text += SECURED.format(login=LOGIN.format(user=user, password=password),
+                                   folder=self.folder, store_password=STORE_PASSWORD)
+        if self.client_ca:
+            text += CLIENT_AUTHORITY.format(client_ca=self.client_ca)
+        (self.folder / "server.properties").write_text(text)
         (self.folder / "log4j2.xml").write_text(LOGGING)
 
     def _spawn(self, claim):

@@ -43,6 +43,26 @@ void mr_crash_pass(mr_crash_point point)
     }
 }
 
+void mr_crash_record(const char *topic, uint32_t partition, int64_t first, int64_t end)
+{
+    const char *text = getenv("MR_CRASH_AT_RECORD");
+
+    while (text != NULL && *text != '\0') {
+        const size_t name_bytes = strcspn(text, ":");
+        char *rest = NULL;
+        MR_ASSERT(text[name_bytes] == ':' && "MR_CRASH_AT_RECORD is topic:partition:offset,...");
+        const uint64_t number = strtoull(text + name_bytes + 1, &rest, 10);
+        MR_ASSERT(*rest == ':');
+        const int64_t offset = strtoll(rest + 1, &rest, 10);
+        MR_ASSERT(*rest == '\0' || *rest == ',');
+        if (strlen(topic) == name_bytes && memcmp(topic, text, name_bytes) == 0 &&
+            number == partition && offset >= first && offset < end) {
+            (void)kill(getpid(), SIGKILL);
+        }
+        text = *rest == ',' ? rest + 1 : rest;
+    }
+}
+
 /* Whether `variable` says `<name of point>:<pass>`; `:1` may be left out. */
 static bool is_named(const char *variable, mr_crash_point point, uint64_t pass)
 {

@@ -1,10 +1,13 @@
 /*
  * crash.h - crash points for fault tests. Builds with MR_CRASH_POINTS=1 read `MR_CRASH_AT=K7:3`
  * (SIGKILL to self at the third pass of K7) and `MR_STOP_AT=K7:3` (SIGSTOP); other builds have no
- * trace of them. Thread: any; passes are counted with an atomic.
+ * trace of them. `MR_CRASH_AT_RECORD=orders:3:1207,...` kills whenever one of these records was
+ * read and is about to be applied. Thread: any; passes are counted with an atomic.
  */
 #ifndef MR_BASE_CRASH_H
 #define MR_BASE_CRASH_H
+
+#include <stdint.h>
 
 typedef enum mr_crash_point {
     MR_K0,   /* A fetch was taken from a queue. */
@@ -30,10 +33,21 @@ typedef enum mr_crash_point {
 
 #if defined(MR_CRASH_POINTS) && MR_CRASH_POINTS
 void mr_crash_pass(mr_crash_point point);
+/* Records `first` to `end` - 1 of the partition. */
+void mr_crash_record(const char *topic, uint32_t partition, int64_t first, int64_t end);
 #else
 static inline void mr_crash_pass(mr_crash_point point)
 {
     (void)point;
+}
+
+static inline void mr_crash_record(const char *topic, uint32_t partition, int64_t first,
+                                   int64_t end)
+{
+    (void)topic;
+    (void)partition;
+    (void)first;
+    (void)end;
 }
 #endif
 

@@ -122,7 +122,8 @@ static const mr_diag_code codes[] = {
      "  out: { from: totls, topic: t }   # from: totals\n"},
     {203, "nobody reads it (warning)",
      "No sink hangs on this source or step, directly or through others, so it is left out of the\n"
-     "plan; or no route leads to this dlq.\n",
+     "plan; or no route leads to this dlq; or no option uses this secret, which is then not "
+     "read.\n",
      "steps:\n"
      "  big: { op: filter, from: a, where: x > 9 }   # add a sink `from: big`\n"},
     {204, "the graph has a circle",
@@ -229,7 +230,9 @@ static const mr_diag_code codes[] = {
     {407, "the format cannot carry these columns",
      "A format reads and writes certain types only: raw is one column of text or bytea (a sink "
      "also\n"
-     "jsonb), and the key columns of a raw sink stand in the record key; json takes all types.\n",
+     "jsonb), and the key columns of a raw sink stand in the record key; json takes all types, "
+     "but\n"
+     "as a dot in a name is a record, no name can be a column and a record at once.\n",
      "format: raw\n"
      "schema: { a: text, b: text }        # one column, or format: json\n"},
     {409, "the key format does not fit the key",
@@ -290,6 +293,20 @@ static const mr_diag_code codes[] = {
      "Names of Kafka topics have letters, digits, dot, `_` and `-`, at most 249 of them, and are\n"
      "neither `.` nor `..`.\n",
      "topic: orders/new                   # topic: orders.new\n"},
+    {720, "a secret stands in the file",
+     "Topologies are shown, copied and kept in version control, so a password must not stand in\n"
+     "one: `secrets` says where it lies, a file of the worker's user alone or a variable, and the\n"
+     "option names it. Messages do not show what stands there, for the same reason.\n",
+     "sasl: { ..., password: hunter2 }    # password: { secret: kafka_password }\n"
+     "secrets: { kafka_password: { file: /etc/millrace/kafka_password } }\n"},
+    {721, "no such secret", "`{ secret: NAME }` names an entry of the top-level map `secrets`.\n",
+     "password: { secret: kafka_pasword } # kafka_password, as in `secrets`\n"},
+    {722, "a password would go in the clear",
+     "SASL proves who the worker is; without TLS whoever sees the network sees the password, or\n"
+     "enough to guess it. To this machine alone (localhost, 127.x.x.x) that is nobody else. Write\n"
+     "`tls: {}`, which trusts the system's authorities, or name the protocol if it is meant.\n",
+     "brokers: [\"kafka:9092\"]\n"
+     "sasl: { ... }                       # add tls: { ca: ca.pem }\n"},
 };
 
 const mr_diag_code *mr_diag_code_find(uint16_t code)

@@ -10,6 +10,12 @@
 #include <string.h>
 
 static const mr_error_name names[] = {
+    {"E_AUTHENTICATION", "the brokers do not accept the user or its password",
+     "A broker has answered, and refused what `kafka.sasl` says: the mechanism, the user or the\n"
+     "password. At the start nothing was read or written; later the worker goes on trying.\n",
+     "E_AUTHENTICATION: kafka:9093: ... SASL authentication error: Authentication failed ...",
+     "Look at mechanism and username, and at the file or variable of the secret: one final\n"
+     "newline is taken off, nothing else. Secrets are read when the worker starts.\n"},
     {"E_AUTHORIZATION", "the brokers refuse the worker",
      "The brokers know the worker, but it may not do what it must: read a topic or the group,\n"
      "write a topic, or use its transactional id.\n",
@@ -97,6 +103,18 @@ static const mr_error_name names[] = {
      "E_OUTPUT_TOO_LARGE: orders-3@1207: the output of a single record does not fit ...",
      "Raise `memory.kafka`, or the topic's `max.message.bytes`; or keep such records out by\n"
      "`max_record` of the source.\n"},
+    {"E_POISON", "the worker fails with one certain record",
+     "The worker died, or ended for a reason that may lie in the data, `errors.poison.after` "
+     "times\n"
+     "at the same offsets. It then tried fewer and fewer records, and in the end this record "
+     "alone,\n"
+     "as many times. Nothing of it is committed. Each further start stops here at once.\n",
+     "E_POISON: orders-3@1207: failed 3 times with this record alone (the worker died); ...",
+     "Look at the record and at what the worker said or left when it ended. Mend the cause and\n"
+     "start with `run --retry-poison`, which forgets what was counted; or let such records go to "
+     "a\n"
+     "dlq: `errors: { poison: { dlq: NAME } }`. If many records in a row failed although a dlq is\n"
+     "named, no more are sent there: the cause is hardly in the records.\n"},
     {"E_RECORD_DISAGREE", "the inputs of one task name different epochs",
      "All inputs of a task are committed in one transaction, so their records agree. Here they do\n"
      "not: some offsets were changed from outside.\n",
@@ -118,6 +136,14 @@ static const mr_error_name names[] = {
      "E_ROW_REJECTED: orders-3@1207: typed rejected the record: ... (22P02); give the item ...",
      "Mend the record's producer, or give the item `on_error: { dlq: NAME }`, `drop: true` or\n"
      "`output: true`.\n"},
+    {"E_SECRET", "a secret cannot be read",
+     "Secrets are read when a worker starts: a file that nobody but the worker's user may read,\n"
+     "or a variable of its environment. It is absent, empty, above 16 KiB, holds a NUL, or others\n"
+     "may read it. Its content is never shown.\n",
+     "E_SECRET: <secret kafka_password>: others may read /etc/kafka.pw (mode 644): chmod 600 it",
+     "Make the file and `chmod 600` it, owned by the worker's user (systemd: `LoadCredential=` "
+     "and\n"
+     "`${CREDENTIALS_DIRECTORY}`), or set the variable for the worker.\n"},
     {"E_SHARD_COUNT", "the state was made by another number of shards",
      "State lies in files of shards, and which partition is whose follows from their number. With\n"
      "another one the state of most partitions would be looked for in the wrong file.\n",
@@ -199,6 +225,14 @@ static const mr_error_name names[] = {
      "others.\n",
      "E_STATE_UNSAFE: /srv/state: others may write to it (mode 777); chmod 700 it",
      "`chown` it to the worker's user and `chmod 700` it; use a real directory, not a link.\n"},
+    {"E_TLS", "no TLS connection can be made",
+     "Brokers were reached, and the handshake failed each time: their certificate is not signed "
+     "by\n"
+     "`kafka.tls.ca`, is for another host name, or has expired; they want a certificate of the\n"
+     "client; or they do not speak TLS on this port.\n",
+     "E_TLS: no broker of kafka:9093 can be spoken to over TLS: ... certificate verify failed ...",
+     "Compare `kafka.tls` with the brokers' listener, e.g. by `openssl s_client -connect\n"
+     "HOST:PORT`. Host names are always verified: brokers must be named as in the certificate.\n"},
     {"E_TOPIC_GONE", "a topic has vanished",
      "A topic that the worker reads or writes has been absent for longer than a change of the\n"
      "cluster explains: it was deleted.\n",

@@ -6,14 +6,14 @@
  * and compares member names with a tree of the wanted ones. Names usually come in the same order in
  * every record, so the search in a node begins behind the last name found there.
  *
- * Limits: 512 paths, names of 255 bytes, 64 levels.
+ * Limits: MR_JSON_PATHS_MAX paths, names of 255 bytes, 64 levels.
  */
 #include "engine/base/json.h"
 #include "engine/base/assert.h"
 #include "engine/base/json_private.h"
 #include <string.h>
 
-enum { PATHS_MAX = 512, NAME_BYTES_MAX = 255, NO_NODE = 0xffffffff };
+enum { NO_NODE = 0xffffffff };
 
 typedef struct node { /* A wanted name, or the way to one. Node 0 is the record. */
     const char *name;
@@ -83,7 +83,7 @@ mr_json_reader *mr_json_reader_open(mr_arena *arena, const mr_json_path *paths, 
 {
     uint32_t node_count_max = 1;
 
-    MR_ASSERT(path_count <= PATHS_MAX && record_bytes_max > 0);
+    MR_ASSERT(path_count <= MR_JSON_PATHS_MAX && record_bytes_max > 0);
     for (uint32_t i = 0; i < path_count; i++) {
         node_count_max += paths[i].name_count;
     }
@@ -183,7 +183,7 @@ static bool add_path(mr_json_reader *reader, mr_arena *arena, const mr_json_path
     MR_ASSERT(path->name_count > 0 && path->name_count < MR_JSON_DEPTH_MAX);
     for (uint32_t i = 0; i < path->name_count; i++) {
         const size_t name_bytes = strlen(path->names[i]);
-        MR_ASSERT(name_bytes <= NAME_BYTES_MAX);
+        MR_ASSERT(name_bytes <= MR_JSON_NAME_BYTES_MAX);
         uint32_t child = find_child(reader, at, path->names[i], (uint32_t)name_bytes);
         if (child == NO_NODE) {
             char *name = mr_arena_copy(arena, path->names[i], name_bytes);
@@ -357,7 +357,8 @@ static inline const uint32_t *close_up(walk *on, const uint32_t *at, const uint3
 static bool take_escaped_key(walk *on, uint32_t parent, const uint8_t *name, uint32_t name_bytes,
                              uint32_t *child)
 {
-    uint8_t plain[6 * NAME_BYTES_MAX]; /* No wanted name is longer with every byte escaped. */
+    uint8_t
+        plain[6 * MR_JSON_NAME_BYTES_MAX]; /* No wanted name is longer with every byte escaped. */
     const bool fits = name_bytes <= sizeof(plain);
     const int64_t plain_bytes = mr_json_unescape(name, name_bytes, fits ? plain : NULL);
 

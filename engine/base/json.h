@@ -14,7 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MR_JSON_DEPTH_MAX = 64 };
+enum {
+    MR_JSON_DEPTH_MAX = 64,
+    MR_JSON_PATHS_MAX = 576,
+    MR_JSON_NAME_BYTES_MAX = 255 /* Of a wanted name. */
+};
 
 typedef enum mr_json_kind {
     MR_JSON_MISSING, /* The member is not there. */
@@ -51,7 +55,7 @@ typedef struct mr_json_path {
 typedef struct mr_json_reader mr_json_reader;
 
 /*
- * A reader of the given paths (at most 512) for records up to `record_bytes_max`. Memory lives as
+ * A reader of the given paths for records up to `record_bytes_max`. Memory lives as
  * long as `arena`, but the C++ parser inside needs mr_json_reader_close(). NULL = no memory.
  */
 mr_json_reader *mr_json_reader_open(mr_arena *arena, const mr_json_path *paths, uint32_t path_count,

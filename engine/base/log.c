@@ -7,8 +7,11 @@
  * destruction of the log) first writes one line with `suppressed=N`. At most SLOTS_MAX kinds of
  * events are tracked; a new kind takes the place of the one whose window began first.
  *
- * A mutex guards the slots: events are rare by contract, so nobody waits for long. A line that
- * cannot be written is lost; there is nobody left to tell.
+ * A mutex guards the slots: events are rare by contract, so nobody waits for long. Nor does anybody
+ * wait for who reads the lines: a shard that hung in a full pipe would let its transaction time
+ * out. While the descriptor takes no more, lines are lost, and the next one that is written is
+ * followed by one that tells how many. A pipe that is ready takes PIPE_BUF bytes without waiting,
+ * so a line is cut there.
  */
 #define _GNU_SOURCE
 #include "engine/base/log.h"
@@ -17,6 +20,7 @@
 #include "engine/base/memory.h"
 #include "engine/base/time_text.h"
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -31,7 +35,7 @@ enum {
     NAME_BYTES_MAX = 64,
     TEXT_BYTES_MAX = 1024,
     FIELDS_MAX = 32,
-    LINE_BYTES_MAX = 16 << 10
+    LINE_BYTES_MAX = 4 << 10 /* PIPE_BUF of Linux. */
 };
 
 typedef struct slot { /* One kind of event. */
@@ -47,6 +51,7 @@ struct mr_log {
     int descriptor;
     mr_log_level level;
     mr_log_format format;
+    uint64_t lost; /* Lines since the last one that was written. */
     slot slots[SLOTS_MAX];
 };
 
@@ -61,6 +66,7 @@ static slot *find_slot(mr_log *log, const char *component, const char *event, in
 static void report_suppressed(mr_log *log, slot *of);
 static void write_event(mr_log *log, mr_log_level level, const char *component, const char *event,
                         const mr_log_field *fields, uint32_t field_count);
+static void send_line(mr_log *log, const line *out);
 static void put_name(line *out, mr_log_format format, const char *name);
 static void put_text(line *out, mr_log_format format, const char *text);
 static void put_quoted(line *out, const char *text, size_t size_bytes);
@@ -219,10 +225,26 @@ static void write_event(mr_log *log, mr_log_level level, const char *component, 
     }
     out.text[out.size_bytes++] = '\n';
     MR_ASSERT(out.size_bytes <= LINE_BYTES_MAX);
+    send_line(log, &out);
+}
+
+static void send_line(mr_log *log, const line *out)
+{
+    struct pollfd ready = {.fd = log->descriptor, .events = POLLOUT};
     ssize_t written = -1;
+
+    if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) {
+        log->lost++;
+        return;
+    }
     do {
-        written = write(log->descriptor, out.text, out.size_bytes);
+        written = write(log->descriptor, out->text, out->size_bytes);
     } while (written < 0 && errno == EINTR);
+    if (written >= 0 && log->lost > 0) {
+        const mr_log_field field = {.name = "lines", .number = (int64_t)log->lost};
+        log->lost = 0; /* Before the call: it comes back here. */
+        write_event(log, MR_LOG_WARN, "log", "lines were lost, as nobody read them", &field, 1);
+    }
 }
 
 static void put_name(line *out, mr_log_format format, const char *name)

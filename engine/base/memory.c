@@ -10,12 +10,19 @@
 #define _GNU_SOURCE
 #include "engine/base/memory.h"
 #include "engine/base/assert.h"
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { LINE_BYTES = 64, MAP_BYTES = 256 << 10, HUGE_BYTES = 2 << 20 };
+enum {
+    LINE_BYTES = 64,
+    MAP_BYTES = 256 << 10,
+    HUGE_BYTES = 2 << 20,
+    KEPT_PIECE_BYTES = 32 << 20, /* glibc takes no larger threshold. */
+    KEPT_BYTES = 128 << 20
+};
 
 static void *acquire(void *self, size_t size_bytes, const char *purpose);
 static void release(void *self, void *memory, size_t size_bytes);
@@ -28,6 +35,12 @@ mr_memory mr_memory_system(void)
     static const mr_memory_type type = {.acquire = acquire, .release = release};
 
     return (mr_memory){.type = &type, .self = NULL};
+}
+
+void mr_memory_keep_freed(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, KEPT_PIECE_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 }
 
 static void *acquire(void *self, size_t size_bytes, const char *purpose)

@@ -20,11 +20,13 @@ static const reason reasons[MR_ROW_ERROR_COUNT] = {
     [MR_ROW_TOO_LARGE] = {"TOO_LARGE", "the value is above `max_record`"},
     [MR_ROW_EVENT_TIME] = {"EVENT_TIME", "the event time is null or fails"},
     [MR_ROW_22003] = {"22003", "numeric value out of range"},
+    [MR_ROW_0A000] = {"0A000", "feature not supported: bins of months have no one size"},
     [MR_ROW_22012] = {"22012", "division by zero"},
     [MR_ROW_22P02] = {"22P02", "invalid text representation"},
     [MR_ROW_22007] = {"22007", "invalid datetime format"},
     [MR_ROW_22008] = {"22008", "datetime field overflow"},
     [MR_ROW_22011] = {"22011", "negative length of a substring"},
+    [MR_ROW_22015] = {"22015", "interval field overflow"},
     [MR_ROW_2201E] = {"2201E", "the logarithm of zero or of a negative number"},
     [MR_ROW_2201F] = {"2201F", "a power or root that is no real number"},
     [MR_ROW_22023] = {"22023", "invalid parameter value"},
@@ -34,6 +36,7 @@ static const reason reasons[MR_ROW_ERROR_COUNT] = {
     [MR_ROW_STATE_KEY] = {"STATE_KEY", "the key is longer than 4 KiB"},
     [MR_ROW_OUTPUT_TOO_LARGE] = {"OUTPUT_TOO_LARGE", "the record is too large for the topic"},
     [MR_ROW_OUTPUT_KEY_NULL] = {"OUTPUT_KEY_NULL", "an upsert sink met a key without bytes"},
+    [MR_ROW_POISON] = {"POISON", "the worker failed with this record alone, again and again"},
 };
 
 const char *mr_row_error_name(mr_row_error error)

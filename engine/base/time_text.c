@@ -3,11 +3,13 @@
  *
  * Timestamps are ISO 8601 in the proleptic Gregorian calendar, UTC, years 1-9999; what lies outside
  * after the offset is applied is out of range. Days are counted by eras of 400 years, which need no
- * table and no loop. Fractions beyond six digits round half up on the magnitude, as PostgreSQL's
- * input does. Second 60 is taken and carries over, as there.
+ * table and no loop. Fractions beyond six digits are read as a double and rounded half to even, as
+ * PostgreSQL's input does. Second 60 is taken and carries over, as there.
  */
 #include "engine/base/time_text.h"
 #include "engine/base/assert.h"
+#include "engine/base/decimal.h"
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -303,24 +305,33 @@ static int parse_clock(cursor *in, int64_t *time_us)
     return PARSE_OK;
 }
 
-/* One to nine digits. */
+/* Digits behind the point. */
 static int parse_fraction(cursor *in, int64_t *fraction_us)
 {
-    int64_t nanoseconds = 0;
+    const char *from = in->at;
+    int64_t us = 0;
     uint32_t digits = 0;
+    double fraction = 0;
 
-    while (in->at < in->end && is_digit(*in->at) && digits < 9) {
-        nanoseconds = nanoseconds * 10 + (*in->at - '0');
-        in->at++;
+    for (; in->at < in->end && is_digit(*in->at); in->at++) {
+        us = digits < 6 ? us * 10 + (*in->at - '0') : us;
         digits++;
     }
-    if (digits == 0 || (in->at < in->end && is_digit(*in->at))) {
+    if (digits == 0) {
         return PARSE_SYNTAX;
     }
-    for (; digits < 9; digits++) {
-        nanoseconds *= 10;
+    if (digits > 6) {
+        /* From the point on. */
+        if (mr_double_parse(from - 1, (size_t)(in->at - from) + 1, &fraction) != 0) {
+            return PARSE_SYNTAX;
+        }
+        *fraction_us = (int64_t)rint(fraction * (double)US_PER_SECOND);
+        return PARSE_OK;
     }
-    *fraction_us = (nanoseconds + 500) / 1000;
+    for (; digits < 6; digits++) {
+        us *= 10;
+    }
+    *fraction_us = us;
     return PARSE_OK;
 }
 

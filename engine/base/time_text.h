@@ -11,7 +11,7 @@
 enum { MR_TIME_TEXT_MAX = 32 };
 
 /*
- * ISO 8601: `2026-01-01T00:00:05Z`, also with a space for T, 1-9 fraction digits (more than six
+ * ISO 8601: `2026-01-01T00:00:05Z`, also with a space for T, fraction digits (more than six
  * round), an offset +hh[:mm], or no zone (UTC); also a date alone. 0 ok, 1 syntax (22007), 2 field
  * out of range (22008).
  */

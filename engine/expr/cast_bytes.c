@@ -38,8 +38,7 @@ void mr_run_cast_bytes_text(mr_frame *frame, const mr_program_step *step)
             to[2 + 2 * (size_t)i] = (uint8_t)digits[a[row].bytes[i] >> 4];
             to[3 + 2 * (size_t)i] = (uint8_t)digits[a[row].bytes[i] & 15];
         }
-        out[row] = (mr_view){to, (uint32_t)size};
-        frame->scratch_at += size;
+        out[row] = mr_frame_take(frame, size);
     }
 }
 
@@ -106,7 +105,6 @@ void mr_run_cast_text_bytes(mr_frame *frame, const mr_program_step *step)
             mr_frame_fail_row(frame, row, error);
             continue;
         }
-        out[row] = (mr_view){to, size};
-        frame->scratch_at += size;
+        out[row] = mr_frame_take(frame, size);
     }
 }

@@ -4,13 +4,15 @@
  */
 #include "engine/base/decimal.h"
 #include "engine/base/json.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
 #include "engine/expr/expr_private.h"
 #include <string.h>
 #include <strings.h>
 
-enum { TEXT_ROOM = 64, EXPONENT_MAX = 100000 }; /* Longest text of a number or time. */
-_Static_assert((int)MR_DECIMAL_TEXT_MAX <= TEXT_ROOM && (int)MR_TIME_TEXT_MAX <= TEXT_ROOM,
+enum { TEXT_ROOM = 80, EXPONENT_MAX = 100000 }; /* Longest text of a number or time. */
+_Static_assert((int)MR_DECIMAL_TEXT_MAX <= TEXT_ROOM && (int)MR_TIME_TEXT_MAX <= TEXT_ROOM &&
+                   (int)MR_INTERVAL_TEXT_MAX <= TEXT_ROOM,
                "room for every printed value");
 
 typedef union cell { /* A parsed value. */
@@ -19,6 +21,7 @@ typedef union cell { /* A parsed value. */
     int32_t date;
     double real;
     mr_int128 numeric;
+    mr_interval interval;
 } cell;
 
 static bool is_space(uint8_t byte)
@@ -57,6 +60,8 @@ static uint32_t print_cell(const mr_column *column, mr_type type, uint32_t scale
         return mr_decimal_print(column->as.numerics[row], scale, out);
     case MR_DATE:
         return mr_date_print(column->as.dates[row], out);
+    case MR_INTERVAL:
+        return mr_interval_print(column->as.intervals[row], out);
     default:
         MR_ASSERT(type == MR_TIMESTAMPTZ);
         return mr_time_print(column->as.integers[row], out);
@@ -84,8 +89,7 @@ void mr_run_cast_to_text(mr_frame *frame, const mr_program_step *step)
             continue;
         }
         memcpy(to, text, size);
-        out[row] = (mr_view){to, size};
-        frame->scratch_at += size;
+        out[row] = mr_frame_take(frame, size);
     }
 }
 
@@ -151,6 +155,16 @@ static bool split_number(const char *text, uint32_t size_bytes, number *n)
     return at == end;
 }
 
+/* A numeric(p,s) has no room for it. */
+static bool is_infinite(const char *text, uint32_t size_bytes)
+{
+    const uint32_t sign = size_bytes > 0 && (text[0] == '-' || text[0] == '+') ? 1 : 0;
+    const uint32_t size = size_bytes - sign;
+
+    return (size == 3 && strncasecmp(text + sign, "inf", 3) == 0) ||
+           (size == 8 && strncasecmp(text + sign, "infinity", 8) == 0);
+}
+
 mr_row_error mr_numeric_from_text(const char *text, uint32_t size_bytes, uint32_t precision,
                                   uint32_t scale, mr_int128 *out)
 {
@@ -160,7 +174,7 @@ mr_row_error mr_numeric_from_text(const char *text, uint32_t size_bytes, uint32_
 
     MR_ASSERT(precision >= 1 && precision <= MR_DECIMAL_DIGITS_MAX && scale <= precision);
     if (!split_number(text, size_bytes, &n)) {
-        return MR_ROW_22P02;
+        return is_infinite(text, size_bytes) ? MR_ROW_22003 : MR_ROW_22P02;
     }
     /* `left`: power of ten of the next digit, above the last digit that is kept (-scale). */
     const char *point = memchr(n.digits, '.', (size_t)(n.digits_end - n.digits));
@@ -193,9 +207,34 @@ mr_row_error mr_numeric_from_text(const char *text, uint32_t size_bytes, uint32_
     return MR_ROW_OK;
 }
 
+/* As there, digits beyond the range are met before what is wrong behind them. */
+static mr_row_error bigint_from_text(const char *text, uint32_t size_bytes, int64_t *out)
+{
+    const int result = mr_integer_parse(text, size_bytes, out);
+    uint32_t size = size_bytes > 0 && (text[0] == '-' || text[0] == '+') ? 1 : 0;
+    int64_t unused = 0;
+
+    if (result != 1) {
+        return result == 0 ? MR_ROW_OK : MR_ROW_22003;
+    }
+    while (size < size_bytes && text[size] >= '0' && text[size] <= '9') {
+        size++;
+    }
+    return mr_integer_parse(text, size, &unused) == 2 ? MR_ROW_22003 : MR_ROW_22P02;
+}
+
 static mr_row_error by_parser(int result, mr_row_error syntax, mr_row_error range)
 {
     return result == 0 ? MR_ROW_OK : result == 1 ? syntax : range;
+}
+
+static mr_row_error parse_interval(const char *text, uint32_t size_bytes, mr_interval *out)
+{
+    static const mr_row_error errors[] = {MR_ROW_OK, MR_ROW_22007, MR_ROW_22008, MR_ROW_22015};
+    const int result = mr_interval_parse(text, size_bytes, out);
+
+    MR_ASSERT(result >= 0 && (size_t)result < MR_LENGTH(errors));
+    return errors[result];
 }
 
 static mr_row_error parse_cell(const mr_program_step *step, mr_view text, cell *out)
@@ -206,8 +245,7 @@ static mr_row_error parse_cell(const mr_program_step *step, mr_view text, cell *
     case MR_BOOLEAN:
         return boolean_from_text(text, &out->boolean);
     case MR_BIGINT:
-        return by_parser(mr_integer_parse(chars, text.size_bytes, &out->integer), MR_ROW_22P02,
-                         MR_ROW_22003);
+        return bigint_from_text(chars, text.size_bytes, &out->integer);
     case MR_DOUBLE:
         return by_parser(mr_double_parse(chars, text.size_bytes, &out->real), MR_ROW_22P02,
                          MR_ROW_22003);
@@ -217,6 +255,8 @@ static mr_row_error parse_cell(const mr_program_step *step, mr_view text, cell *
     case MR_DATE:
         return by_parser(mr_date_parse(chars, text.size_bytes, &out->date), MR_ROW_22007,
                          MR_ROW_22008);
+    case MR_INTERVAL:
+        return parse_interval(chars, text.size_bytes, &out->interval);
     default:
         MR_ASSERT(step->operation == MR_TIMESTAMPTZ);
         return by_parser(mr_time_parse(chars, text.size_bytes, &out->integer), MR_ROW_22007,
@@ -255,13 +295,15 @@ static void parse_column(mr_frame *frame, const mr_program_step *step,
 {
     const mr_view *a = frame->registers[step->a].column.as.views;
     void *cells = frame->registers[step->dst].cells;
+    /* White space around an interval is its reader's: none is allowed in the ISO form. */
+    const bool trims = step->operation != MR_INTERVAL;
     uint64_t live[MR_BATCH_WORDS_MAX];
 
     mr_frame_strict(frame, step, 1);
     mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
         cell value = {.numeric = 0};
-        const mr_row_error error = parse(step, trim(a[row]), &value);
+        const mr_row_error error = parse(step, trims ? trim(a[row]) : a[row], &value);
         if (error != MR_ROW_OK) {
             mr_frame_fail_row(frame, row, error);
             continue;
@@ -278,6 +320,9 @@ static void parse_column(mr_frame *frame, const mr_program_step *step,
             break;
         case MR_NUMERIC:
             ((mr_int128 *)cells)[row] = value.numeric;
+            break;
+        case MR_INTERVAL:
+            ((mr_interval *)cells)[row] = value.interval;
             break;
         default:
             ((int64_t *)cells)[row] = value.integer;
@@ -316,8 +361,7 @@ void mr_run_cast_text_json(mr_frame *frame, const mr_program_step *step)
         } else if (size == 0) {
             mr_frame_fail_row(frame, row, MR_ROW_22P02);
         } else {
-            out[row] = (mr_view){frame->scratch_at, size};
-            frame->scratch_at += size;
+            out[row] = mr_frame_take(frame, size);
         }
     }
 }

@@ -106,6 +106,7 @@ static bool comparable(mr_compile *c, const mr_node *node, mr_value_type type)
     case MR_BYTEA:
     case MR_TIMESTAMPTZ:
     case MR_DATE:
+    case MR_INTERVAL:
         return true;
     case MR_JSONB:
         return mr_compile_error(c, node->location, 303,
@@ -464,9 +465,9 @@ static bool check_aggregate(mr_compile *c, mr_node *node)
         return true;
     }
     node->nullable = true;
-    if (!is_number &&
-        (aggregate == MR_SUM || aggregate == MR_AVG ||
-         (type.type != MR_TEXT && type.type != MR_TIMESTAMPTZ && type.type != MR_DATE))) {
+    if (!is_number && (aggregate == MR_SUM || aggregate == MR_AVG ||
+                       (type.type != MR_TEXT && type.type != MR_TIMESTAMPTZ &&
+                        type.type != MR_DATE && type.type != MR_INTERVAL))) {
         return mr_compile_error(c, node->location, 303, "no %s() for %s", node->name,
                                 mr_value_type_text(type, text));
     }

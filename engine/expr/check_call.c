@@ -3,10 +3,13 @@
  * check.c.
  */
 #include "engine/base/decimal.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_unit.h"
 #include "engine/expr/expr_private.h"
 #include <millrace/plan.h>
 #include <string.h>
+
+enum { UNIT_SHOWN_MAX = 40 };
 
 static const mr_function *find_function(const mr_node *node);
 static bool no_function(mr_compile *c, const mr_node *node);
@@ -59,6 +62,41 @@ static bool take_digits(mr_compile *c, mr_node *node, mr_value_type *digits)
     return true;
 }
 
+/* Whether the function takes the unit of its type. */
+static bool unit_fits(const mr_function *f, mr_time_unit unit)
+{
+    const bool is_part = f->rule == MR_RULE_PART;
+
+    switch (f->arguments[1]) {
+    case MR_INTERVAL:
+        return is_part ? mr_interval_has_part(unit) : mr_interval_can_truncate(unit);
+    case MR_DATE:
+        return is_part ? unit >= MR_UNIT_DAY && unit != MR_UNIT_ZONE
+                       : unit <= MR_UNIT_LAST_TO_TRUNCATE;
+    default:
+        return is_part || unit <= MR_UNIT_LAST_TO_TRUNCATE;
+    }
+}
+
+static bool no_unit(mr_compile *c, const mr_node *node, mr_view text, bool known)
+{
+    const uint8_t type = node->function->arguments[1];
+    const bool is_part = node->function->rule == MR_RULE_PART;
+    const bool has_time = type != MR_DATE || !is_part, has_weeks = type != MR_INTERVAL;
+    char name[MR_TYPE_TEXT_MAX];
+
+    return mr_compile_error(
+        c, node->kids[0]->location, 308,
+        "%s() of %s knows no unit \"%.*s\" (%s)\nhint: %sday, %smonth, quarter, year, decade, "
+        "century, millennium%s%s",
+        node->name, mr_value_type_text((mr_value_type){.type = type}, name),
+        text.size_bytes > UNIT_SHOWN_MAX ? UNIT_SHOWN_MAX : (int)text.size_bytes,
+        (const char *)text.bytes, known ? "0A000" : "22023",
+        has_time ? "microseconds, milliseconds, second, minute, hour, " : "",
+        has_weeks ? "week, " : "", is_part ? ", epoch" : "",
+        is_part && has_weeks ? ", dow, isodow, doy, isoyear, julian" : "");
+}
+
 /* The constant unit of date_trunc and extract, which becomes part of the step. */
 static bool take_unit(mr_compile *c, mr_node *node)
 {
@@ -71,21 +109,16 @@ static bool take_unit(mr_compile *c, mr_node *node)
                                 "%s() takes a constant unit\nhint: 'day', 'hour', ...", node->name);
     }
     const bool is_part = node->function->rule == MR_RULE_PART;
-    if (!mr_time_unit_named((const char *)text.bytes, text.size_bytes, &unit) ||
-        (!is_part && unit > MR_UNIT_LAST_TO_TRUNCATE)) {
-        return mr_compile_error(
-            c, given->location, 308, "%s() knows no unit \"%.40s\" (22023)\nhint: %s%s", node->name,
-            (const char *)text.bytes,
-            "microseconds, milliseconds, second, minute, hour, day, week, month, quarter, year, "
-            "decade, century, millennium",
-            is_part ? ", epoch, dow, isodow, doy, isoyear, julian" : "");
+    const bool known = mr_time_unit_named((const char *)text.bytes, text.size_bytes, &unit);
+    if (!known || !unit_fits(node->function, unit)) {
+        return no_unit(c, node, text, known);
     }
     node->operation = (uint8_t)unit;
     node->kids[0] = node->kids[1];
     node->kid_count = 1;
     const uint8_t scale = (uint8_t)mr_time_part_scale(unit);
-    node->type =
-        is_part ? (mr_value_type){MR_NUMERIC, 20, scale} : (mr_value_type){.type = MR_TIMESTAMPTZ};
+    node->type = is_part ? (mr_value_type){MR_NUMERIC, 20, scale}
+                         : (mr_value_type){.type = node->function->result};
     return true;
 }
 
@@ -93,6 +126,14 @@ bool mr_check_call(mr_compile *c, mr_node *node)
 {
     if (strcmp(node->name, "concat") == 0 || strcmp(node->name, "concat_ws") == 0) {
         return mr_check_concat_call(c, node);
+    }
+    if (strcmp(node->name, "make_interval") == 0) {
+        return mr_check_make_interval(c, node);
+    }
+    if (strcmp(node->name, "to_timestamp") == 0 && node->kid_count == 2) {
+        return mr_compile_error(c, node->location, 306,
+                                "to_timestamp() with a format is not part of this release\nhint: "
+                                "an ISO 8601 text is cast: x::timestamptz");
     }
     const mr_function *f = find_function(node);
     if (f == NULL) {
@@ -122,6 +163,9 @@ bool mr_check_call(mr_compile *c, mr_node *node)
                                 "the product has %d digits behind the point, more than 38\nhint: "
                                 "round a factor first: x::numeric(18,2)",
                                 a.scale + b.scale);
+    }
+    if (f->run == mr_run_date_bin && !mr_check_stride(c, node)) {
+        return false;
     }
     mr_node_inherit(node);
     mr_node_can_fail(node, call_fallible(node), f->what);
@@ -274,6 +318,9 @@ static bool constant_excludes(const mr_node *node)
     if (f->run == mr_run_split_part) {
         return is_integer && last->value.as.integer != 0;
     }
+    if (f->run == mr_run_date_bin) {
+        return node->kids[0]->kind == MR_NODE_CONST; /* Tested. */
+    }
     return strchr("/%md", f->name[0]) != NULL && node->kid_count == 2 && never_zero(last);
 }
 
@@ -285,6 +332,9 @@ static uint8_t call_fallible(const mr_node *node)
 
     if (f->rule == MR_RULE_UNIT && node->operation < MR_UNIT_WEEK) {
         return 0; /* Only longer units begin before the year 1. */
+    }
+    if (f->rule == MR_RULE_PART && node->operation != MR_UNIT_EPOCH) {
+        return 0;
     }
     if (f->rule == MR_RULE_UNIT || f->rule == MR_RULE_PART) {
         return classes;

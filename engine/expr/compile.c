@@ -491,8 +491,9 @@ static void finish_leaf(emitter *e, mr_node *node)
     if (node->kind == MR_NODE_CONST) {
         plan.kind = MR_REGISTER_CONST;
         plan.value = node->value;
-        if (mr_type_cell_bytes((mr_type)node->type.type) == 16 && node->type.type != MR_NUMERIC &&
-            !node->value.is_null) {
+        const bool is_view = node->type.type == MR_TEXT || node->type.type == MR_BYTEA ||
+                             node->type.type == MR_JSONB;
+        if (is_view && !node->value.is_null) {
             const mr_view view = node->value.as.view;
             plan.value.as.view.bytes =
                 (const uint8_t *)mr_arena_copy(e->arena, (const char *)view.bytes, view.size_bytes);

@@ -31,6 +31,8 @@ static const cast_rule cast_rules[] = {
     {MR_DATE, MR_TEXT, mr_run_cast_to_text, NULL},
     {MR_DATE, MR_TIMESTAMPTZ, mr_run_cast_date_time, NULL},
     {MR_TIMESTAMPTZ, MR_DATE, mr_run_cast_time_date, NULL},
+    {MR_INTERVAL, MR_TEXT, mr_run_cast_to_text, NULL},
+    {MR_TEXT, MR_INTERVAL, mr_run_cast_from_text, "cast text -> interval"},
     {MR_BYTEA, MR_TEXT, mr_run_cast_bytes_text, NULL},
     {MR_TEXT, MR_BYTEA, mr_run_cast_text_bytes, "cast text -> bytea"},
     {MR_TEXT, MR_DATE, mr_run_cast_from_text, "cast text -> date"},
@@ -253,6 +255,9 @@ static bool value_of_cell(mr_compile *c, const mr_column *column, mr_type type, 
         return true;
     case MR_NUMERIC:
         value->as.numeric = column->as.numerics[0];
+        return true;
+    case MR_INTERVAL:
+        value->as.interval = column->as.intervals[0];
         return true;
     default: {
         const mr_view view = column->as.views[0];

@@ -248,6 +248,9 @@ static void fill_constant(mr_register *reg, mr_type type, const mr_value *value,
         case MR_NUMERIC:
             ((mr_int128 *)reg->cells)[i] = value->as.numeric;
             break;
+        case MR_INTERVAL:
+            ((mr_interval *)reg->cells)[i] = value->as.interval;
+            break;
         default:
             ((mr_view *)reg->cells)[i] = value->as.view;
             break;

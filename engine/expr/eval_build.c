@@ -10,11 +10,6 @@
 
 enum { MR_BUILT_BYTES_MAX = 1 << 30 };
 
-static uint32_t char_bytes(uint8_t lead)
-{
-    return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-}
-
 static uint8_t *put(uint8_t *to, mr_view text)
 {
     if (text.size_bytes > 0) {
@@ -74,9 +69,9 @@ void mr_run_replace(mr_frame *frame, const mr_program_step *step)
             a[row].size_bytes - count * b[row].size_bytes + count * (uint64_t)c[row].size_bytes;
         uint8_t *to = mr_frame_room(frame, row, size);
         if (to != NULL) {
-            frame->scratch_at = put_replaced(to, a[row], b[row], c[row]);
-            out[row] = (mr_view){to, (uint32_t)size};
-            MR_ASSERT(frame->scratch_at == to + size);
+            const uint8_t *end = put_replaced(to, a[row], b[row], c[row]);
+            MR_ASSERT(end == to + size);
+            out[row] = mr_frame_take(frame, size);
         }
     }
 }
@@ -90,8 +85,8 @@ static uint64_t fill_bytes(mr_view fill, uint64_t count)
     uint64_t size = count / whole * fill.size_bytes, rest = count % whole;
 
     for (uint32_t at = 0; rest > 0; rest--) {
-        size += char_bytes(fill.bytes[at]);
-        at += char_bytes(fill.bytes[at]);
+        size += mr_utf8_size(fill.bytes[at]);
+        at += mr_utf8_size(fill.bytes[at]);
     }
     return size;
 }
@@ -114,7 +109,7 @@ static void pad_row(mr_frame *frame, uint32_t row, mr_view text, int64_t wanted,
 
     if (wanted <= length) {
         for (int64_t i = 0; i < wanted; i++) {
-            cut += char_bytes(text.bytes[cut]);
+            cut += mr_utf8_size(text.bytes[cut]);
         }
         *out = (mr_view){text.bytes, cut};
         return;
@@ -134,8 +129,7 @@ static void pad_row(mr_frame *frame, uint32_t row, mr_view text, int64_t wanted,
     }
     uint8_t *at = at_left ? put_fill(to, fill, more) : put(to, text);
     at = at_left ? put(at, text) : put_fill(at, fill, more);
-    *out = (mr_view){to, (uint32_t)(at - to)};
-    frame->scratch_at = at;
+    *out = mr_frame_take(frame, (uint64_t)(at - to));
 }
 
 static void run_pad(mr_frame *frame, const mr_program_step *step, uint32_t argument_count,
@@ -192,12 +186,11 @@ void mr_run_reverse(mr_frame *frame, const mr_program_step *step)
             continue;
         }
         for (uint32_t at = 0; at < text.size_bytes;) {
-            const uint32_t size = char_bytes(text.bytes[at]);
+            const uint32_t size = mr_utf8_size(text.bytes[at]);
             memcpy(to + text.size_bytes - at - size, text.bytes + at, size);
             at += size;
         }
-        out[row] = (mr_view){to, text.size_bytes};
-        frame->scratch_at += text.size_bytes;
+        out[row] = mr_frame_take(frame, text.size_bytes);
     }
 }
 
@@ -221,8 +214,7 @@ void mr_run_chr(mr_frame *frame, const mr_program_step *step)
         }
         uint8_t *to = mr_frame_room(frame, row, 4);
         if (to != NULL) {
-            out[row] = (mr_view){to, mr_utf8_encode((uint32_t)code, to)};
-            frame->scratch_at += out[row].size_bytes;
+            out[row] = mr_frame_take(frame, mr_utf8_encode((uint32_t)code, to));
         }
     }
 }

@@ -4,6 +4,7 @@
  * FROM treats NULL as a value.
  */
 #include "engine/base/decimal.h"
+#include "engine/base/time_interval.h"
 #include "engine/expr/expr_private.h"
 #include <math.h>
 #include <string.h>
@@ -168,6 +169,20 @@ static void compare_numeric(mr_frame *frame, const mr_program_step *step)
     finish(frame, step);
 }
 
+static void compare_interval(mr_frame *frame, const mr_program_step *step)
+{
+    const mr_interval *a = frame->registers[step->a].column.as.intervals;
+    const mr_interval *b = frame->registers[step->b].column.as.intervals;
+    uint8_t *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_live(frame, step, 2, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        out[row] = truth[step->operation][mr_interval_compare(a[row], b[row]) + 1];
+    }
+    finish(frame, step);
+}
+
 static void compare_text(mr_frame *frame, const mr_program_step *step)
 {
     const mr_view *a = frame->registers[step->a].column.as.views;
@@ -199,6 +214,8 @@ mr_step_run mr_compare_run(mr_type type)
         return compare_numeric;
     case MR_DATE:
         return compare_date;
+    case MR_INTERVAL:
+        return compare_interval;
     default:
         MR_ASSERT(type == MR_TEXT || type == MR_BYTEA);
         return compare_text;
@@ -225,6 +242,8 @@ static int order_of(const mr_column *a, const mr_column *b, mr_type type, uint32
         return a->as.numerics[row] < b->as.numerics[row]
                    ? -1
                    : a->as.numerics[row] > b->as.numerics[row];
+    case MR_INTERVAL:
+        return mr_interval_compare(a->as.intervals[row], b->as.intervals[row]);
     default:
         return mr_compare_view(a->as.views[row], b->as.views[row]);
     }
@@ -289,13 +308,19 @@ static void pick_date(mr_frame *frame, const mr_program_step *step)
     pick(frame, step, MR_DATE);
 }
 
+static void pick_interval(mr_frame *frame, const mr_program_step *step)
+{
+    pick(frame, step, MR_INTERVAL);
+}
+
 mr_step_run mr_extreme_run(mr_type type)
 {
-    return type == MR_BOOLEAN   ? pick_boolean
-           : type == MR_DOUBLE  ? pick_double
-           : type == MR_NUMERIC ? pick_numeric
-           : type == MR_DATE    ? pick_date
-           : type == MR_TEXT    ? pick_text
-           : type == MR_BYTEA   ? pick_text
-                                : pick_integer;
+    return type == MR_BOOLEAN    ? pick_boolean
+           : type == MR_DOUBLE   ? pick_double
+           : type == MR_NUMERIC  ? pick_numeric
+           : type == MR_DATE     ? pick_date
+           : type == MR_INTERVAL ? pick_interval
+           : type == MR_TEXT     ? pick_text
+           : type == MR_BYTEA    ? pick_text
+                                 : pick_integer;
 }

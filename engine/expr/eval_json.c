@@ -1,8 +1,8 @@
 /*
- * eval_json.c - `->` and `->>` on jsonb. A jsonb cell is PostgreSQL's own text form, made and
- * tested at decode: keys sorted by length, then bytes, each once; ": " and ", " between. So a
- * member is found by comparing the quoted key, and a value is a part of the text: nothing is
- * copied but strings with escapes that `->>` must resolve.
+ * eval_json.c - `->`, `->>`, jsonb_typeof and jsonb_array_length. A jsonb cell is PostgreSQL's own
+ * text form, made and tested at decode: keys sorted by length, then bytes, each once; ": " and ", "
+ * between. So a member is found by comparing the quoted key, and a value is a part of the text:
+ * nothing is copied but strings with escapes that `->>` must resolve.
  */
 #include "engine/base/utf8.h"
 #include "engine/expr/expr_private.h"
@@ -191,9 +191,8 @@ static void get(mr_frame *frame, const mr_program_step *step, bool text)
                 if (to == NULL) {
                     continue;
                 }
-                value.size_bytes = unescape(value.bytes, value.bytes + value.size_bytes, to);
-                value.bytes = to;
-                frame->scratch_at += value.size_bytes;
+                value =
+                    mr_frame_take(frame, unescape(value.bytes, value.bytes + value.size_bytes, to));
             }
         }
         out[row] = value;
@@ -208,4 +207,49 @@ void mr_run_get(mr_frame *frame, const mr_program_step *step)
 void mr_run_get_text(mr_frame *frame, const mr_program_step *step)
 {
     get(frame, step, true);
+}
+
+static mr_view kind_of(uint8_t first)
+{
+    static const char *const names[] = {"object", "array", "string", "boolean", "null", "number"};
+    const char *name = names[first == '{'                   ? 0
+                             : first == '['                 ? 1
+                             : first == '"'                 ? 2
+                             : first == 't' || first == 'f' ? 3
+                             : first == 'n'                 ? 4
+                                                            : 5];
+
+    return (mr_view){(const uint8_t *)name, (uint32_t)strlen(name)};
+}
+
+void mr_run_json_kind(mr_frame *frame, const mr_program_step *step)
+{
+    const mr_view *a = frame->registers[step->a].column.as.views;
+    mr_view *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        MR_ASSERT(a[row].size_bytes > 0);
+        out[row] = kind_of(a[row].bytes[0]);
+    }
+}
+
+void mr_run_json_length(mr_frame *frame, const mr_program_step *step)
+{
+    const mr_view *a = frame->registers[step->a].column.as.views;
+    int64_t *out = frame->registers[step->dst].cells;
+    uint64_t live[MR_BATCH_WORDS_MAX];
+
+    mr_frame_strict(frame, step, 1);
+    mr_frame_live(frame, step, 1, live);
+    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
+        mr_view unused = {0};
+        if (a[row].size_bytes == 0 || a[row].bytes[0] != '[') {
+            mr_frame_fail_row(frame, row, MR_ROW_22023);
+        } else {
+            out[row] = array_walk(a[row], INT64_MAX, &unused);
+        }
+    }
 }

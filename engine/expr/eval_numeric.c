@@ -7,10 +7,8 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-typedef mr_row_error (*binary)(const mr_program_step *step, mr_int128 a, mr_int128 b,
-                               mr_int128 *out);
-
-static void run_binary(mr_frame *frame, const mr_program_step *step, binary operation)
+void mr_run_numeric_pairs(mr_frame *frame, const mr_program_step *step,
+                          mr_numeric_operation operation)
 {
     const mr_int128 *a = frame->registers[step->a].column.as.numerics;
     const mr_int128 *b = frame->registers[step->b].column.as.numerics;
@@ -27,22 +25,49 @@ static void run_binary(mr_frame *frame, const mr_program_step *step, binary oper
     }
 }
 
-/* Both at the scale of the result, which is the larger of theirs: nothing is rounded. */
-static bool align(const mr_program_step *step, mr_int128 *a, mr_int128 *b)
+static wide magnitude(mr_int128 value)
 {
-    return (step->scale_a == step->scale ||
-            mr_decimal_rescale(*a, step->scale_a, step->scale, a)) &&
-           (step->scale_b == step->scale || mr_decimal_rescale(*b, step->scale_b, step->scale, b));
+    return value < 0 ? 0 - (wide)value : (wide)value;
+}
+
+/* value 10^digits; false = beyond 128 bits, so that no number of 38 digits brings it back. */
+static bool scaled_up(mr_int128 value, uint32_t digits, wide *out)
+{
+    return !__builtin_mul_overflow(magnitude(value), (wide)mr_decimal_power(digits), out);
+}
+
+/* At the scale of the result, which is the larger of theirs: nothing is rounded. What one of them
+ * has beyond 38 digits there the other may take away again. */
+static mr_row_error sum(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    wide x = 0, y = 0;
+
+    if (step->scale_a == step->scale_b) {
+        return mr_decimal_add(a, b, out) ? MR_ROW_OK : MR_ROW_22003;
+    }
+    if (!scaled_up(a, (uint32_t)(step->scale - step->scale_a), &x) ||
+        !scaled_up(b, (uint32_t)(step->scale - step->scale_b), &y)) {
+        return MR_ROW_22003;
+    }
+    wide size = x > y ? x - y : y - x;
+    if ((a < 0) == (b < 0) && __builtin_add_overflow(x, y, &size)) {
+        return MR_ROW_22003;
+    }
+    if (size >= (wide)mr_decimal_power(MR_DECIMAL_DIGITS_MAX)) {
+        return MR_ROW_22003;
+    }
+    *out = (x > y ? a : b) < 0 ? -(mr_int128)size : (mr_int128)size;
+    return MR_ROW_OK;
 }
 
 static mr_row_error add(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
 {
-    return align(step, &a, &b) && mr_decimal_add(a, b, out) ? MR_ROW_OK : MR_ROW_22003;
+    return sum(step, a, b, out);
 }
 
 static mr_row_error subtract(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
 {
-    return align(step, &a, &b) && mr_decimal_subtract(a, b, out) ? MR_ROW_OK : MR_ROW_22003;
+    return sum(step, a, -b, out);
 }
 
 static mr_row_error multiply(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
@@ -58,11 +83,6 @@ static mr_row_error divide(const mr_program_step *step, mr_int128 a, mr_int128 b
     }
     return mr_decimal_divide(a, step->scale_a, b, step->scale_b, step->scale, out) ? MR_ROW_OK
                                                                                    : MR_ROW_22003;
-}
-
-static wide magnitude(mr_int128 value)
-{
-    return value < 0 ? 0 - (wide)value : (wide)value;
 }
 
 /* (a 10^digits) mod b for a dividend that does not fit when scaled: a digit at a time, each by
@@ -101,31 +121,30 @@ static mr_row_error modulo(const mr_program_step *step, mr_int128 a, mr_int128 b
 
 void mr_run_add_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_binary(frame, step, add);
+    mr_run_numeric_pairs(frame, step, add);
 }
 
 void mr_run_subtract_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_binary(frame, step, subtract);
+    mr_run_numeric_pairs(frame, step, subtract);
 }
 
 void mr_run_multiply_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_binary(frame, step, multiply);
+    mr_run_numeric_pairs(frame, step, multiply);
 }
 
 void mr_run_divide_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_binary(frame, step, divide);
+    mr_run_numeric_pairs(frame, step, divide);
 }
 
 void mr_run_modulo_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_binary(frame, step, modulo);
+    mr_run_numeric_pairs(frame, step, modulo);
 }
 
-/* The range of numeric is symmetric: neither sign nor magnitude can overflow. */
-void mr_run_negate_numeric(mr_frame *frame, const mr_program_step *step)
+void mr_run_numerics(mr_frame *frame, const mr_program_step *step, mr_numeric_operation operation)
 {
     const mr_int128 *a = frame->registers[step->a].column.as.numerics;
     mr_int128 *out = frame->registers[step->dst].cells;
@@ -134,19 +153,34 @@ void mr_run_negate_numeric(mr_frame *frame, const mr_program_step *step)
     mr_frame_strict(frame, step, 1);
     mr_frame_live(frame, step, 1, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
-        out[row] = -a[row];
+        const mr_row_error error = operation(step, a[row], 0, &out[row]);
+        if (error != MR_ROW_OK) {
+            mr_frame_fail_row(frame, row, error);
+        }
     }
+}
+
+/* The range of numeric is symmetric: neither sign nor magnitude can overflow. */
+static mr_row_error negate(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    (void)step;
+    *out = b - a;
+    return MR_ROW_OK;
+}
+
+static mr_row_error absolute(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    (void)step;
+    *out = a < b ? -a : a;
+    return MR_ROW_OK;
+}
+
+void mr_run_negate_numeric(mr_frame *frame, const mr_program_step *step)
+{
+    mr_run_numerics(frame, step, negate);
 }
 
 void mr_run_abs_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    const mr_int128 *a = frame->registers[step->a].column.as.numerics;
-    mr_int128 *out = frame->registers[step->dst].cells;
-    uint64_t live[MR_BATCH_WORDS_MAX];
-
-    mr_frame_strict(frame, step, 1);
-    mr_frame_live(frame, step, 1, live);
-    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
-        out[row] = a[row] < 0 ? -a[row] : a[row];
-    }
+    mr_run_numerics(frame, step, absolute);
 }

@@ -74,64 +74,77 @@ static mr_int128 reduce(mr_int128 value, uint32_t dropped, direction way)
     }
 }
 
-static void run_numeric(mr_frame *frame, const mr_program_step *step, direction way)
+static mr_row_error keep_digits(const mr_program_step *step, mr_int128 value, direction way,
+                                mr_int128 *out)
 {
-    const mr_int128 *a = frame->registers[step->a].column.as.numerics;
-    mr_int128 *out = frame->registers[step->dst].cells;
     const uint32_t zeros = step->operation;
-    uint64_t live[MR_BATCH_WORDS_MAX];
+    bool good = true;
 
-    mr_frame_strict(frame, step, 1);
-    mr_frame_live(frame, step, 1, live);
-    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
-        mr_int128 value = a[row];
-        bool good = true;
-        if (step->scale > step->scale_a) {
-            good = mr_decimal_rescale(value, step->scale_a, step->scale, &value);
-        } else {
-            value = reduce(value, step->scale_a - step->scale + zeros, way);
-            good = value == 0 || zeros == 0 ||
-                   mr_decimal_multiply(value, mr_decimal_power(zeros), &value);
-        }
-        if (!good || !mr_decimal_fits(value, step->precision)) {
-            mr_frame_fail_row(frame, row, MR_ROW_22003);
-            continue;
-        }
-        out[row] = value;
+    if (step->scale > step->scale_a) {
+        good = mr_decimal_rescale(value, step->scale_a, step->scale, &value);
+    } else {
+        value = reduce(value, step->scale_a - step->scale + zeros, way);
+        good =
+            value == 0 || zeros == 0 || mr_decimal_multiply(value, mr_decimal_power(zeros), &value);
     }
+    *out = value;
+    return good && mr_decimal_fits(value, step->precision) ? MR_ROW_OK : MR_ROW_22003;
+}
+
+static mr_row_error nearest(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    (void)b;
+    return keep_digits(step, a, NEAREST, out);
+}
+
+static mr_row_error up(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    (void)b;
+    return keep_digits(step, a, UP, out);
+}
+
+static mr_row_error down(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    (void)b;
+    return keep_digits(step, a, DOWN, out);
+}
+
+static mr_row_error to_zero(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    (void)b;
+    return keep_digits(step, a, TO_ZERO, out);
+}
+
+static mr_row_error sign_of(const mr_program_step *step, mr_int128 a, mr_int128 b, mr_int128 *out)
+{
+    (void)step;
+    *out = (a > b) - (a < b);
+    return MR_ROW_OK;
 }
 
 void mr_run_round_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_numeric(frame, step, NEAREST);
+    mr_run_numerics(frame, step, nearest);
 }
 
 void mr_run_ceil_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_numeric(frame, step, UP);
+    mr_run_numerics(frame, step, up);
 }
 
 void mr_run_floor_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_numeric(frame, step, DOWN);
+    mr_run_numerics(frame, step, down);
 }
 
 void mr_run_trunc_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    run_numeric(frame, step, TO_ZERO);
+    mr_run_numerics(frame, step, to_zero);
 }
 
 void mr_run_sign_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    const mr_int128 *a = frame->registers[step->a].column.as.numerics;
-    mr_int128 *out = frame->registers[step->dst].cells;
-    uint64_t live[MR_BATCH_WORDS_MAX];
-
-    mr_frame_strict(frame, step, 1);
-    mr_frame_live(frame, step, 1, live);
-    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
-        out[row] = (a[row] > 0) - (a[row] < 0);
-    }
+    mr_run_numerics(frame, step, sign_of);
 }
 
 /* (a 10^digits) / b for a dividend that does not fit when scaled: a digit at a time, each by
@@ -183,17 +196,5 @@ static mr_row_error quotient(const mr_program_step *step, mr_int128 a, mr_int128
 
 void mr_run_quotient_numeric(mr_frame *frame, const mr_program_step *step)
 {
-    const mr_int128 *a = frame->registers[step->a].column.as.numerics;
-    const mr_int128 *b = frame->registers[step->b].column.as.numerics;
-    mr_int128 *out = frame->registers[step->dst].cells;
-    uint64_t live[MR_BATCH_WORDS_MAX];
-
-    mr_frame_strict(frame, step, 2);
-    mr_frame_live(frame, step, 2, live);
-    for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
-        const mr_row_error error = quotient(step, a[row], b[row], &out[row]);
-        if (error != MR_ROW_OK) {
-            mr_frame_fail_row(frame, row, error);
-        }
-    }
+    mr_run_numeric_pairs(frame, step, quotient);
 }

@@ -9,18 +9,13 @@
 
 typedef mr_row_error (*part_of)(mr_view text, int64_t from, int64_t size, mr_view *out);
 
-static uint32_t char_bytes(uint8_t lead)
-{
-    return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-}
-
 /* The byte `count` code points behind byte `from`, at most the end. */
 static uint32_t skip(mr_view text, uint32_t from, int64_t count)
 {
     uint32_t at = from;
 
     for (int64_t i = 0; i < count && at < text.size_bytes; i++) {
-        at += char_bytes(text.bytes[at]);
+        at += mr_utf8_size(text.bytes[at]);
     }
     return at;
 }
@@ -215,8 +210,8 @@ void mr_run_split_part(mr_frame *frame, const mr_program_step *step)
 
 static bool in_set(mr_view set, const uint8_t *character, uint32_t size_bytes)
 {
-    for (uint32_t at = 0; at < set.size_bytes; at += char_bytes(set.bytes[at])) {
-        if (char_bytes(set.bytes[at]) == size_bytes &&
+    for (uint32_t at = 0; at < set.size_bytes; at += mr_utf8_size(set.bytes[at])) {
+        if (mr_utf8_size(set.bytes[at]) == size_bytes &&
             memcmp(set.bytes + at, character, size_bytes) == 0) {
             return true;
         }
@@ -228,8 +223,8 @@ static mr_view trim(mr_view text, mr_view set, bool at_left, bool at_right)
 {
     uint32_t from = 0, to = text.size_bytes;
 
-    while (at_left && from < to && in_set(set, text.bytes + from, char_bytes(text.bytes[from]))) {
-        from += char_bytes(text.bytes[from]);
+    while (at_left && from < to && in_set(set, text.bytes + from, mr_utf8_size(text.bytes[from]))) {
+        from += mr_utf8_size(text.bytes[from]);
     }
     while (at_right && from < to) {
         uint32_t last = to - 1;

@@ -52,8 +52,7 @@ static void map_case(mr_frame *frame, const mr_program_step *step, uint8_t first
             written += mr_utf8_encode(map(code_point), to + written);
         }
         MR_ASSERT(written <= CASE_GROWTH * text.size_bytes);
-        out[row] = (mr_view){to, written};
-        frame->scratch_at += written;
+        out[row] = mr_frame_take(frame, written);
     }
 }
 
@@ -122,7 +121,6 @@ void mr_run_concat(mr_frame *frame, const mr_program_step *step)
         if (y.size_bytes > 0) {
             memcpy(to + x.size_bytes, y.bytes, y.size_bytes);
         }
-        out[row] = (mr_view){to, (uint32_t)size};
-        frame->scratch_at += size;
+        out[row] = mr_frame_take(frame, size);
     }
 }

@@ -22,6 +22,7 @@ enum {
     /* A level of SQL becomes at most this many of ours (NOT, LET, AND, comparison, cast). */
     MR_EXPR_LEVELS_MAX = 6 * MR_EXPR_DEPTH_MAX,
     MR_ARGUMENTS_MAX = 3,
+    MR_MAKE_INTERVAL_PARTS = 7,
     MR_NO_REGISTER = 0xffff
 };
 
@@ -37,6 +38,7 @@ typedef struct mr_value { /* A constant. */
         int64_t integer;
         double real;
         mr_int128 numeric;
+        mr_interval interval;
         mr_view view;
     } as;
 } mr_value;
@@ -101,9 +103,17 @@ typedef enum mr_result_rule {
     MR_RULE_QUOTIENT, /* div: scale 0 */
     MR_RULE_WHOLE,    /* Of a numeric: scale 0, one digit more if it had another. */
     MR_RULE_DIGITS,   /* The same to a constant number of digits. */
-    MR_RULE_UNIT,     /* date_trunc: a constant unit, and a time. */
+    MR_RULE_UNIT,     /* date_trunc: a constant unit, and a time; `result`. */
     MR_RULE_PART      /* extract: the same, a number. */
 } mr_result_rule;
+
+/* What a step of make_interval sets: years and months, weeks and days, hours and minutes. */
+typedef enum mr_interval_with {
+    MR_WITH_MONTHS,
+    MR_WITH_DAYS,
+    MR_WITH_TIME,
+    MR_WITH_SECONDS
+} mr_interval_with;
 
 typedef struct mr_function { /* One row a signature; functions.c. */
     const char *name;
@@ -210,6 +220,12 @@ bool mr_check(mr_compile *c);
 bool mr_check_call(mr_compile *c, mr_node *node);
 /* concat() and concat_ws(), whose kids are typed: becomes a chain of pairs. */
 bool mr_check_concat_call(mr_compile *c, mr_node *node);
+/* make_interval(), with a kid for each of its parts: becomes a chain of steps. */
+bool mr_check_make_interval(mr_compile *c, mr_node *node);
+/* Number of the argument of make_interval with this name, or -1. */
+int32_t mr_make_interval_part(const char *name);
+/* A constant stride of date_bin() must be one. */
+bool mr_check_stride(mr_compile *c, mr_node *node);
 /* Takes over from the kids what can be NULL and what can fail. */
 void mr_node_inherit(mr_node *node);
 /* The node itself can fail so. */
@@ -302,6 +318,15 @@ void mr_frame_fail(mr_frame *frame, const mr_program_step *step, const uint64_t 
 void mr_frame_fail_row(mr_frame *frame, uint32_t row, mr_row_error error);
 /* Room for a text result of `row`; NULL = full, and the row or the batch is marked. */
 uint8_t *mr_frame_room(mr_frame *frame, uint32_t row, uint64_t size_bytes);
+/* The text of this size that was written there. */
+static inline mr_view mr_frame_take(mr_frame *frame, uint64_t size_bytes)
+{
+    const mr_view text = {frame->scratch_at, (uint32_t)size_bytes};
+
+    MR_ASSERT(size_bytes <= (uint64_t)(frame->scratch_end - frame->scratch_at));
+    frame->scratch_at += size_bytes;
+    return text;
+}
 /* The rows a kernel must look at: mask, no error, none of the 1 to 3 arguments null. */
 void mr_frame_live(const mr_frame *frame, const mr_program_step *step, uint32_t argument_count,
                    uint64_t *live);
@@ -370,6 +395,13 @@ void mr_run_divide_double(mr_frame *frame, const mr_program_step *step);
 void mr_run_negate_double(mr_frame *frame, const mr_program_step *step);
 void mr_run_abs_double(mr_frame *frame, const mr_program_step *step);
 /* eval_numeric.c */
+/* The rows that act, each given to `operation`; what it returns is the row's error. */
+typedef mr_row_error (*mr_numeric_operation)(const mr_program_step *step, mr_int128 a, mr_int128 b,
+                                             mr_int128 *out);
+void mr_run_numeric_pairs(mr_frame *frame, const mr_program_step *step,
+                          mr_numeric_operation operation);
+/* The same of one argument: b is 0. */
+void mr_run_numerics(mr_frame *frame, const mr_program_step *step, mr_numeric_operation operation);
 void mr_run_add_numeric(mr_frame *frame, const mr_program_step *step);
 void mr_run_subtract_numeric(mr_frame *frame, const mr_program_step *step);
 void mr_run_multiply_numeric(mr_frame *frame, const mr_program_step *step);
@@ -406,7 +438,29 @@ void mr_run_trim_right(mr_frame *frame, const mr_program_step *step);
 void mr_run_ascii(mr_frame *frame, const mr_program_step *step);
 /* eval_time.c: `operation` is the mr_time_unit. */
 void mr_run_date_trunc(mr_frame *frame, const mr_program_step *step);
+void mr_run_date_trunc_date(mr_frame *frame, const mr_program_step *step);
+void mr_run_date_trunc_interval(mr_frame *frame, const mr_program_step *step);
 void mr_run_extract(mr_frame *frame, const mr_program_step *step);
+void mr_run_extract_date(mr_frame *frame, const mr_program_step *step);
+void mr_run_extract_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_to_timestamp(mr_frame *frame, const mr_program_step *step);
+/* eval_interval.c */
+void mr_run_add_intervals(mr_frame *frame, const mr_program_step *step);
+void mr_run_subtract_intervals(mr_frame *frame, const mr_program_step *step);
+void mr_run_negate_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_multiply_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_multiply_by_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_divide_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_add_time_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_add_interval_time(mr_frame *frame, const mr_program_step *step);
+void mr_run_subtract_time_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_add_date_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_add_interval_date(mr_frame *frame, const mr_program_step *step);
+void mr_run_subtract_date_interval(mr_frame *frame, const mr_program_step *step);
+void mr_run_subtract_times(mr_frame *frame, const mr_program_step *step);
+void mr_run_date_bin(mr_frame *frame, const mr_program_step *step);
+void mr_run_interval_with(mr_frame *frame, const mr_program_step *step);
+void mr_run_interval_with_seconds(mr_frame *frame, const mr_program_step *step);
 /* eval_date.c, cast_bytes.c */
 void mr_run_add_date_days(mr_frame *frame, const mr_program_step *step);
 void mr_run_add_days_date(mr_frame *frame, const mr_program_step *step);
@@ -456,6 +510,8 @@ typedef struct mr_json_key {
 } mr_json_key;
 void mr_run_get(mr_frame *frame, const mr_program_step *step);
 void mr_run_get_text(mr_frame *frame, const mr_program_step *step);
+void mr_run_json_kind(mr_frame *frame, const mr_program_step *step);
+void mr_run_json_length(mr_frame *frame, const mr_program_step *step);
 /* The kind of a jsonb text: its first byte classified; see eval_json.c. */
 
 /* cast_number.c, cast_text.c, cast_json.c: step->scale_a source, scale and precision target. */

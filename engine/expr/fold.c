@@ -123,7 +123,10 @@ static uint32_t slot_bytes(const mr_fold_aggregate *a)
     case MR_AVG:
         return a->argument.type == MR_DOUBLE ? 16 : 24;
     default:
-        return a->argument.type == MR_TEXT ? 8 : a->argument.type == MR_NUMERIC ? 24 : 16;
+        if (a->argument.type == MR_TEXT) {
+            return 8;
+        }
+        return mr_type_cell_bytes((mr_type)a->argument.type) == 16 ? 24 : 16;
     }
 }
 
@@ -154,7 +157,7 @@ static void hash_node(uint64_t *hash, const mr_schema *schema, const mr_node *no
         return;
     }
     const uint32_t bytes = mr_type_cell_bytes((mr_type)node->type.type);
-    if (node->type.type == MR_TEXT || node->type.type == MR_JSONB) {
+    if (node->type.type == MR_TEXT || node->type.type == MR_BYTEA || node->type.type == MR_JSONB) {
         hash_more(hash, node->value.as.view.bytes, node->value.as.view.size_bytes);
     } else {
         hash_more(hash, &node->value.as, bytes);

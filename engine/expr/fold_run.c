@@ -7,6 +7,7 @@
  * is zero.
  */
 #include "engine/base/decimal.h"
+#include "engine/base/time_interval.h"
 #include "engine/expr/fold_private.h"
 #include <math.h>
 #include <string.h>
@@ -236,6 +237,12 @@ static void apply_extreme(const mr_fold_aggregate *a, const mr_column *column, u
         memcpy(&old, slot + 8, sizeof(old));
         const mr_int128 fresh = column->as.numerics[row];
         order = fresh < old ? -1 : fresh > old;
+    } else if (present != 0 && a->argument.type == MR_INTERVAL) {
+        mr_interval old;
+        memcpy(&old, slot + 8, sizeof(old));
+        order = mr_interval_compare(column->as.intervals[row], old);
+        /* Of equal ones the last stays, as there: 30 days, and a month. */
+        order = order != 0 ? order : a->kind == MR_MIN ? -1 : 1;
     } else if (present != 0 && a->argument.type == MR_DATE) {
         int32_t old;
         memcpy(&old, slot + 8, sizeof(old));

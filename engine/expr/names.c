@@ -68,17 +68,43 @@ bool mr_column_named(mr_compile *c, mr_node *node, const char *const *parts, uin
         node->type.type = MR_TIMESTAMPTZ;
         return c->by == NULL || node->in_aggregate || group_column(c, node, name);
     }
+    if (strcmp(name, "meta.schema_id") == 0 || strcmp(name, "meta.record_id") == 0) {
+        return mr_compile_error(c, node->location, 306, "%s is not part of this release", name);
+    }
     if (part_count - from > 1 && strcmp(parts[from], "meta") == 0) {
         return mr_compile_error(c, node->location, 302, "%s is not known here%s", name,
                                 "\nhint: meta.topic, meta.partition, meta.offset, meta.timestamp, "
                                 "meta.key, meta.header('x') survive filter and map only");
     }
+    char whole[NAME_MAX_BYTES];
+    if (from == 1 && join(whole, parts, 0, part_count) &&
+        mr_schema_find(schema, whole, (uint32_t)strlen(whole)) != UINT32_MAX) {
+        return mr_compile_error(c, node->location, 302,
+                                "no column \"%s\" in input \"%s\"\nhint: the first part names the "
+                                "input; of its record write %s.%s",
+                                name, parts[0], parts[0], whole);
+    }
     return no_column(c, node, name);
+}
+
+/* `name` is a record: its fields are columns, it is none. */
+static bool is_record(const mr_schema *schema, const char *name)
+{
+    const size_t size = strlen(name);
+
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        const char *field = schema->fields[i].name;
+        if (!schema->fields[i].hidden && strncmp(field, name, size) == 0 && field[size] == '.') {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool no_column(mr_compile *c, const mr_node *node, const char *name)
 {
     const mr_schema *schema = c->scope->schema;
+    const bool of_record = is_record(schema, name);
     mr_nearest_word nearest = {0};
     char hint[LIST_MAX_BYTES + NAME_MAX_BYTES] = "";
     char list[LIST_MAX_BYTES] = "";
@@ -86,7 +112,8 @@ static bool no_column(mr_compile *c, const mr_node *node, const char *name)
 
     for (uint32_t i = 0; i < schema->field_count; i++) {
         const char *field = schema->fields[i].name;
-        if (schema->fields[i].hidden) {
+        if (schema->fields[i].hidden || (of_record && (strncmp(field, name, strlen(name)) != 0 ||
+                                                       field[strlen(name)] != '.'))) {
             continue;
         }
         if (strcasecmp(field, name) == 0) {
@@ -102,7 +129,9 @@ static bool no_column(mr_compile *c, const mr_node *node, const char *name)
         }
         size += (size_t)more;
     }
-    if (nearest.best != NULL && nearest.distance == 0) {
+    if (of_record) {
+        (void)snprintf(hint, sizeof(hint), "\nhint: it is a record: name a field of it (%s)", list);
+    } else if (nearest.best != NULL && nearest.distance == 0) {
         (void)snprintf(hint, sizeof(hint), "\nhint: write \"%s\" in double quotes", nearest.best);
     } else if (nearest.best != NULL) {
         (void)snprintf(hint, sizeof(hint), "\nhint: did you mean \"%s\"? (columns: %s)",
@@ -150,6 +179,7 @@ static const type_word type_words[] = {
     {"varchar", MR_TEXT, NULL},
     {"timestamptz", MR_TIMESTAMPTZ, NULL},
     {"date", MR_DATE, NULL},
+    {"interval", MR_INTERVAL, NULL},
     {"bytea", MR_BYTEA, NULL},
     {"jsonb", MR_JSONB, NULL},
     {"int4", 0, "type integer is refused\nhint: use bigint"},
@@ -161,7 +191,6 @@ static const type_word type_words[] = {
     {"name", 0, "type name is refused\nhint: use text"},
     {"money", 0, "type money is refused\nhint: use numeric(18,2)"},
     {"uuid", 0, "type uuid is refused\nhint: use text"},
-    {"interval", 0, "type interval in expressions is not part of this release"},
     {"time", 0, "type time is refused\nhint: use timestamptz or text"},
     {"timetz", 0, "type time is refused\nhint: use timestamptz or text"},
 };
@@ -203,6 +232,11 @@ bool mr_type_named(mr_compile *c, int32_t location, const char *name, const int3
         if (word->type == MR_NUMERIC) {
             return numeric_type(c, location, modifiers, modifier_count, type);
         }
+        if (modifier_count > 0 && word->type == MR_INTERVAL) {
+            return mr_compile_error(c, location, 304,
+                                    "type interval has neither fields nor a precision here\nhint: "
+                                    "the units stand in the text: interval '1 day'");
+        }
         if (modifier_count > 0) {
             return mr_compile_error(c, location, 304, "type %s takes no length\nhint: use %s", name,
                                     word->type == MR_TEXT ? "text" : name);
@@ -215,7 +249,8 @@ bool mr_type_named(mr_compile *c, int32_t location, const char *name, const int3
                                   name, nearest.best)
                : mr_compile_error(c, location, 304,
                                   "no type \"%s\"\nhint: boolean, bigint, double precision, "
-                                  "numeric(p,s), text, bytea, timestamptz, date, jsonb",
+                                  "numeric(p,s), text, bytea, timestamptz, date, interval, "
+                                  "jsonb",
                                   name);
 }
 
@@ -239,7 +274,8 @@ bool mr_function_known(mr_compile *c, int32_t location, const char *name)
     const mr_function *functions = mr_functions(&count);
     mr_nearest_word nearest = {0};
 
-    if (strcmp(name, "concat") == 0 || strcmp(name, "concat_ws") == 0) {
+    if (strcmp(name, "concat") == 0 || strcmp(name, "concat_ws") == 0 ||
+        strcmp(name, "make_interval") == 0) {
         return true;
     }
     for (uint32_t i = 0; i < count; i++) {

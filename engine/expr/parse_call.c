@@ -63,11 +63,62 @@ static bool plain_call(mr_builder *b, const PgQuery__FuncCall *pg, const char *n
     if (pg->func_variadic) {
         return mr_compile_error(b->c, location, 305, "VARIADIC is not part of the language");
     }
-    for (size_t i = 0; i < pg->n_args; i++) {
+    for (size_t i = 0; i < pg->n_args && strcmp(name, "make_interval") != 0; i++) {
         if (pg->args[i]->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR) {
             return mr_compile_error(b->c, location, 305,
                                     "named arguments are not part of the language");
         }
+    }
+    return true;
+}
+
+/* make_interval(1, 2) or make_interval(days => 3): parts that are not given are 0. */
+static bool parse_make_interval(mr_builder *b, const PgQuery__FuncCall *pg, mr_node **slot)
+{
+    const int32_t location = at(b, pg->location);
+    mr_node *node = mr_node_new(b->c, MR_NODE_CALL, location, MR_MAKE_INTERVAL_PARTS);
+    bool named = false;
+
+    *slot = node;
+    if (node == NULL) {
+        return false;
+    }
+    node->name = "make_interval";
+    if (pg->agg_star || pg->n_args > MR_MAKE_INTERVAL_PARTS) {
+        return mr_compile_error(b->c, location, 303, "make_interval() takes 0 to %d arguments",
+                                MR_MAKE_INTERVAL_PARTS);
+    }
+    const PgQuery__Node *given[MR_MAKE_INTERVAL_PARTS] = {0};
+    for (size_t i = 0; i < pg->n_args; i++) {
+        const PgQuery__Node *arg = pg->args[i];
+        int32_t part = (int32_t)i;
+        if (arg->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR) {
+            part = mr_make_interval_part(arg->named_arg_expr->name);
+            arg = arg->named_arg_expr->arg;
+            named = true;
+        } else if (named) {
+            part = -1;
+        }
+        if (part < 0 || given[part] != NULL) {
+            return mr_compile_error(b->c, location, 303,
+                                    "make_interval() takes each of its arguments once, those with "
+                                    "a name last\nhint: years, months, weeks, days, hours, mins, "
+                                    "secs");
+        }
+        given[part] = arg;
+    }
+    for (uint32_t i = 0; i < MR_MAKE_INTERVAL_PARTS; i++) {
+        if (given[i] != NULL) {
+            if (!mr_parse_push(b, given[i], &node->kids[i])) {
+                return false;
+            }
+            continue;
+        }
+        node->kids[i] = mr_node_new(b->c, MR_NODE_CONST, location, 0);
+        if (node->kids[i] == NULL) {
+            return false;
+        }
+        node->kids[i]->type.type = MR_BIGINT;
     }
     return true;
 }
@@ -161,6 +212,9 @@ bool mr_parse_call(mr_builder *b, const PgQuery__FuncCall *pg, mr_node **slot)
     }
     if (is_aggregate) {
         return parse_aggregate(b, pg, name, aggregate, slot);
+    }
+    if (strcmp(name, "make_interval") == 0) {
+        return parse_make_interval(b, pg, slot);
     }
     const bool is_try = strcmp(name, "try") == 0;
     if (!is_try && !mr_function_known(b->c, location, name)) {

@@ -328,13 +328,27 @@ static bool parse_case(mr_builder *b, const PgQuery__CaseExpr *pg, mr_node **slo
     return !has_else || mr_parse_push(b, pg->defresult, &node->kids[2 * pg->n_args]);
 }
 
+/* The lower case of what will stand in *slot, which moves there. */
+static bool wrap_lower(mr_builder *b, int32_t location, mr_node ***slot)
+{
+    mr_node *lower = place_node(b, MR_NODE_CALL, location, 1, *slot);
+
+    if (lower == NULL) {
+        return false;
+    }
+    lower->name = "lower";
+    *slot = &lower->kids[0];
+    return true;
+}
+
 static bool parse_like(mr_builder *b, const PgQuery__AExpr *pg, mr_node **slot)
 {
     const int32_t location = at(b, pg->location);
     const char *name = mr_parse_string(pg->name[0]);
     const PgQuery__Node *pattern = pg->rexpr, *escape = NULL;
+    const bool folds = pg->kind == PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE;
 
-    if (strcmp(name, "!~~") == 0 && !negate(b, location, &slot)) {
+    if (name[0] == '!' && !negate(b, location, &slot)) {
         return false;
     }
     if (pattern != NULL && pattern->node_case == PG_QUERY__NODE__NODE_FUNC_CALL &&
@@ -343,9 +357,20 @@ static bool parse_like(mr_builder *b, const PgQuery__AExpr *pg, mr_node **slot)
         escape = pattern->func_call->args[1];
         pattern = pattern->func_call->args[0];
     }
+    if (folds && escape != NULL) {
+        return mr_compile_error(b->c, location, 306,
+                                "ILIKE with ESCAPE is not part of this release\nhint: `lower(x) "
+                                "like ... escape ...`");
+    }
     mr_node *node = place_node(b, MR_NODE_LIKE, location, escape != NULL ? 3 : 2, slot);
-    return node != NULL && mr_parse_push(b, pg->lexpr, &node->kids[0]) &&
-           mr_parse_push(b, pattern, &node->kids[1]) &&
+    if (node == NULL) {
+        return false;
+    }
+    mr_node **left = &node->kids[0], **right = &node->kids[1];
+    if (folds && (!wrap_lower(b, location, &right) || !wrap_lower(b, location, &left))) {
+        return false;
+    }
+    return mr_parse_push(b, pg->lexpr, left) && mr_parse_push(b, pattern, right) &&
            (escape == NULL || mr_parse_push(b, escape, &node->kids[2]));
 }
 
@@ -428,13 +453,11 @@ static bool parse_operator(mr_builder *b, const PgQuery__AExpr *pg, mr_node **sl
     case PG_QUERY__A__EXPR__KIND__AEXPR_IN:
         return parse_in(b, pg, slot);
     case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE:
+    case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
         return parse_like(b, pg, slot);
     case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN:
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN:
         return parse_between(b, pg, slot);
-    case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
-        return mr_compile_error(b->c, location, 306,
-                                "ILIKE is not part of this release\nhint: `lower(x) like ...`");
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL:
         return mr_compile_error(b->c, location, 305,

@@ -54,6 +54,7 @@ void mr_commit_acknowledge(mr_shard *shard, uint64_t epoch)
     mr_counter_add(&shard->counters.epochs, 1);
     mr_counter_add(&shard->counters.committed_in, undecided->records_in);
     undecided->is_used = false;
+    mr_attempt_passed(shard, undecided->records_in);
     if (undecided->records_in > 0) {
         shard->recoveries_without_ack = 0;
         shard->backoff_us = 0;

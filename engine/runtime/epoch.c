@@ -35,7 +35,7 @@ void mr_epoch_touch(mr_shard *shard, mr_lane *lane)
 bool mr_epoch_has_credit(const mr_shard *shard)
 {
     return shard->epoch.phase == MR_EPOCH_OPEN && !shard->stop_requested && !is_parked(shard) &&
-           !limit_reached(shard) &&
+           !limit_reached(shard) && (shard->attempt.mark.limit == 0 || !shard->undecided.is_used) &&
            (mr_state_demand(shard->state) & (MR_DEMAND_PAUSE_INPUT | MR_DEMAND_STUCK)) == 0;
 }
 
@@ -71,7 +71,8 @@ uint32_t mr_epoch_step(mr_shard *shard)
             }
         }
         const bool is_due = shard->now_us >= mr_epoch_due_us(shard) || limit_reached(shard) ||
-                            shard->stop_requested || shard->sources_ended;
+                            shard->stop_requested || shard->sources_ended ||
+                            mr_turn_is_wanted(shard);
         if (epoch->opened_us == 0 || !is_due || shard->undecided.is_used || is_parked(shard)) {
             return 0;
         }
@@ -199,6 +200,7 @@ static bool limit_reached(const mr_shard *shard)
     return output >= output_limit(shard) ||
            dirty >= scaled(shard, shard->plan->commit.dirty_state_bytes) ||
            shard->epoch.records_in >= scaled(shard, shard->plan->commit.records) ||
+           (shard->attempt.mark.limit != 0 && shard->epoch.records_in > 0) ||
            (mr_state_demand(shard->state) & MR_DEMAND_CLOSE_EPOCH) != 0;
 }
 
@@ -217,11 +219,7 @@ static uint32_t gather_offsets(mr_shard *shard, bool all_lanes)
         if (!all_lanes && !lane->in_epoch) {
             continue;
         }
-        shard->seal_offsets[count++] = (mr_input_offset){.task = lane->partition,
-                                                         .input = input->ordinal,
-                                                         .partition = lane->partition,
-                                                         .from = input->committed,
-                                                         .to = input->applied};
+        shard->seal_offsets[count++] = mr_input_offset_of(input, input->committed, input->applied);
     }
     return count;
 }

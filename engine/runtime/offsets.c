@@ -176,12 +176,13 @@ static mr_status judge_place(mr_shard *shard, const mr_offset *offset)
 static mr_status take_answer(mr_shard *shard, mr_input *input, const mr_offset *offset)
 {
     const mr_task_point *point = &shard->points[input->lane->index];
+    const mr_input_offset stored = mr_input_offset_of(input, 0, 0);
     int64_t to = input->applied;
 
     if (may_reset(shard, offset, &to)) {
         log_answer(shard, offset, "reset-offsets", to);
     } else if (point->verdict == MR_VERDICT_KEPT && offset->offset < 0 &&
-               mr_state_kept_offset(shard->state, point->task, input->ordinal, point->task, &to)) {
+               mr_state_kept_offset(shard->state, &stored, &to)) {
         const mr_status status = test_kept(shard, offset, to);
         if (status != MR_OK) {
             return status;

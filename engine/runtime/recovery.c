@@ -59,6 +59,7 @@ void mr_recovery_begin(mr_shard *shard, mr_status status, const mr_diag *diag)
         shard->rows_max = shard->rows_max / 2 > 0 ? shard->rows_max / 2 : 1;
     }
     drop_everything(shard);
+    mr_attempt_end(shard, NULL);
     back_off(shard);
 }
 
@@ -127,6 +128,7 @@ void mr_recovery_claimed(mr_shard *shard)
             return;
         }
     }
+    mr_attempt_begin(shard);
     shard->phase = MR_SHARD_RUN;
     shard->answers = NULL; /* What they changed is what Kafka says now. */
     mr_counter_set(&shard->counters.is_running, 1);
@@ -144,6 +146,7 @@ void mr_shard_fail(mr_shard *shard, const mr_diag *diag)
         shard->failure = *diag;
     }
     drop_everything(shard);
+    mr_attempt_end(shard, &shard->failure);
     shard->phase = MR_SHARD_FAILED;
 }
 
@@ -207,19 +210,16 @@ static void restore(mr_shard *shard, const mr_offset *offsets)
         uint32_t count = 0;
         for (uint32_t i = 0; i < shard->input_count; i++) {
             const mr_input *input = &shard->inputs[i];
-            if (offsets[i].offset < 0) {
-                continue;
-            }
-            shard->seal_offsets[count++] = (mr_input_offset){.task = input->lane->partition,
-                                                             .input = input->ordinal,
-                                                             .partition = input->lane->partition,
-                                                             .from = input->applied,
-                                                             .to = input->applied};
+            const int64_t at = offsets[i].offset < 0 ? -1 : input->applied;
+            shard->seal_offsets[count++] = mr_input_offset_of(input, at, at);
         }
         status = roll(shard, count);
     }
     if (status == MR_OK && offsets != NULL) {
         status = mr_offsets_settle(shard, offsets);
+    }
+    if (status == MR_OK) {
+        status = mr_attempt_judge(shard, offsets);
     }
     if (status == MR_OK) {
         status = mr_tasks_open(shard);

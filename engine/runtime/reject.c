@@ -15,7 +15,8 @@ enum {
     HEADERS_MAX = 64, /* Of the source record that are carried over. */
     PROVENANCE_COUNT = 10,
     NUMBER_TEXT_MAX = 24,
-    RECORD_OVERHEAD_BYTES = 512
+    RECORD_OVERHEAD_BYTES = 512,
+    REASON_BYTES_MAX = 256
 };
 
 typedef struct dead_letter { /* What a record is made of before it has a place. */
@@ -25,17 +26,24 @@ typedef struct dead_letter { /* What a record is made of before it has a place. 
     int64_t timestamp_ms;
     char numbers[4][NUMBER_TEXT_MAX];
     char omitted[96];
+    char reason[REASON_BYTES_MAX];
 } dead_letter;
 
-static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
-                 mr_row_error error);
-static bool is_too_many(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
-                        mr_row_error error);
-static void write_dead_letter(mr_task *task, const mr_batch *in, uint32_t row,
-                              const mr_fetch *fetch, uint32_t record, mr_row_error error);
+typedef struct reason { /* Why a row is rejected, and which column or record is to blame. */
+    mr_row_error error;
+    const char *column; /* NULL = none alone. */
+} reason;
+
+static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record, reason why);
+static const char *reason_text(reason why, char text[REASON_BYTES_MAX]);
+static bool is_too_many(mr_task *task, uint32_t dlq, const mr_fetch *fetch,
+                        const mr_fetch_record *record, reason why);
+static void letter_of_record(dead_letter *letter, const mr_fetch *fetch, uint32_t record);
+static void letter_of_row(mr_task *task, dead_letter *letter, const mr_batch *in, uint32_t row);
+static void write_dead_letter(mr_task *task, uint32_t dlq, dead_letter *letter);
 static void add_header(dead_letter *letter, const char *name, const char *value);
 static void add_provenance(mr_task *task, dead_letter *letter, const mr_fetch *fetch,
-                           const mr_fetch_record *record, mr_row_error error);
+                           const mr_fetch_record *record, reason why, uint32_t attempts);
 static void add_number(dead_letter *letter, const char *name, uint32_t slot, int64_t number);
 static uint32_t letter_bytes(const dead_letter *letter);
 static void place(mr_chunk *chunk, const dead_letter *letter, uint32_t topic, int32_t partition);
@@ -44,6 +52,13 @@ static mr_view text_view(const char *text);
 
 void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_error error)
 {
+    mr_task_reject_column(task, in, row, error, NULL);
+}
+
+void mr_task_reject_column(mr_task *task, const mr_batch *in, uint32_t row, mr_row_error error,
+                           const char *column)
+{
+    const reason why = {.error = error, .column = column};
     mr_shard *shard = task->shard;
     const mr_fetch *fetch = mr_batch_fetch(in);
     const mr_fetch_record *record = NULL;
@@ -65,18 +80,51 @@ void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_erro
         mr_counter_add(&shard->counters.dropped, 1);
         return;
     case MR_ROUTE_STOP:
-        stop(task, fetch, record, error);
+        stop(task, fetch, record, why);
         return;
     case MR_ROUTE_DLQ:
-        if (is_too_many(task, fetch, record, error)) {
+        if (is_too_many(task, task->node->on_error.dlq, fetch, record, why)) {
             return;
         }
-        write_dead_letter(task, in, row, record != NULL ? fetch : NULL, record_index, error);
+        dead_letter letter = {.pair_count = 0};
+        if (record != NULL) {
+            letter_of_record(&letter, fetch, record_index);
+        } else {
+            letter_of_row(task, &letter, in, row);
+        }
+        add_provenance(task, &letter, fetch, record, why, 1);
+        write_dead_letter(task, task->node->on_error.dlq, &letter);
         return;
     case MR_ROUTE_OUTPUT:
         mr_error_output_note(shard->error_outputs[task->node->index], in, row, error);
         return;
     }
+}
+
+void mr_reject_poison(mr_task *source, const mr_fetch *fetch, uint32_t attempts)
+{
+    mr_shard *shard = source->shard;
+    const uint32_t dlq = shard->plan->poison.dlq;
+    const mr_fetch_record *record = &fetch->records[0];
+    const reason why = {.error = MR_ROW_POISON};
+    dead_letter letter = {.pair_count = 0};
+
+    MR_ASSERT(shard->plan->poison.has_dlq && fetch->record_count == 1);
+    const mr_log_field fields[] = {
+        {.name = "topic", .text = shard->plan->topics[fetch->topic].name},
+        {.name = "partition", .number = fetch->partition},
+        {.name = "offset", .number = record->offset},
+        {.name = "attempts", .number = attempts},
+        {.name = "dlq", .text = shard->plan->dlqs[dlq].name}};
+    mr_log_event(shard->env.log, MR_LOG_ERROR, "poison", "a record goes to the dlq as poison",
+                 fields, MR_LENGTH(fields));
+    mr_counter_add(&shard->counters.rejected, 1);
+    if (is_too_many(source, dlq, fetch, record, why)) {
+        return;
+    }
+    letter_of_record(&letter, fetch, 0);
+    add_provenance(source, &letter, fetch, record, why, attempts);
+    write_dead_letter(source, dlq, &letter);
 }
 
 const char *mr_reject_place(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX])
@@ -131,10 +179,20 @@ uint32_t mr_task_test_headers(mr_task *task, const mr_batch *in, uint32_t row, m
 
 /* ---- Helpers ---- */
 
-static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
-                 mr_row_error error)
+/* `a field that is not null is missing or null: customer.id`, in `text` or as it stands. */
+static const char *reason_text(reason why, char text[REASON_BYTES_MAX])
+{
+    if (why.column == NULL) {
+        return mr_row_error_text(why.error);
+    }
+    (void)snprintf(text, REASON_BYTES_MAX, "%s: %s", mr_row_error_text(why.error), why.column);
+    return text;
+}
+
+static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record, reason why)
 {
     mr_shard *shard = task->shard;
+    char text[REASON_BYTES_MAX];
     if (shard->diag.status != MR_OK) {
         return; /* The first one tells the story. */
     }
@@ -145,23 +203,22 @@ static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *re
             &shard->diag, MR_ERR_ROW, 0,
             "E_ROW_REJECTED: %s-%d@%" PRId64 ": %s rejected the record: %s (%s); %s",
             shard->plan->topics[fetch->topic].name, fetch->partition, record->offset,
-            task->node->name, mr_row_error_text(error), mr_row_error_name(error), remedy));
+            task->node->name, reason_text(why, text), mr_row_error_name(why.error), remedy));
         return;
     }
     mr_told(mr_diag_set(&shard->diag, MR_ERR_ROW, 0,
                         "E_ROW_REJECTED: partition %u: %s rejected a row: %s (%s); %s",
-                        task->lane->partition, task->node->name, mr_row_error_text(error),
-                        mr_row_error_name(error), remedy));
+                        task->lane->partition, task->node->name, reason_text(why, text),
+                        mr_row_error_name(why.error), remedy));
 }
 
 /* `stop_above` of the dlq: true = the shard stops, and nothing of the epoch is committed. */
-static bool is_too_many(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
-                        mr_row_error error)
+static bool is_too_many(mr_task *task, uint32_t index, const mr_fetch *fetch,
+                        const mr_fetch_record *record, reason why)
 {
     mr_shard *shard = task->shard;
-    const uint32_t index = task->node->on_error.dlq;
     const mr_plan_dlq *dlq = &shard->plan->dlqs[index];
-    char place[MR_PLACE_BYTES_MAX] = "";
+    char place[MR_PLACE_BYTES_MAX] = "", text[REASON_BYTES_MAX];
 
     if (dlq->stop_records == 0) {
         return false;
@@ -182,41 +239,46 @@ static bool is_too_many(mr_task *task, const mr_fetch *fetch, const mr_fetch_rec
                         " s; the last one%s: %s rejected it: %s (%s); look at topic %s, mend the "
                         "cause, or raise `stop_above`",
                         dlq->name, dlq->stop_records, dlq->stop_per_us / 1000000, place,
-                        task->node->name, mr_row_error_text(error), mr_row_error_name(error),
+                        task->node->name, reason_text(why, text), mr_row_error_name(why.error),
                         shard->plan->topics[dlq->topic].name));
     return true;
 }
 
-static void write_dead_letter(mr_task *task, const mr_batch *in, uint32_t row,
-                              const mr_fetch *fetch, uint32_t record_index, mr_row_error error)
+static void letter_of_record(dead_letter *letter, const mr_fetch *fetch, uint32_t record)
+{
+    letter->key = fetch->records[record].key;
+    letter->value = fetch->records[record].value;
+    letter->timestamp_ms = fetch->records[record].timestamp_ms;
+    letter->pair_count = fetch->headers(fetch, record, letter->pairs, 2 * HEADERS_MAX);
+}
+
+static void letter_of_row(mr_task *task, dead_letter *letter, const mr_batch *in, uint32_t row)
 {
     mr_shard *shard = task->shard;
-    const mr_plan_dlq *dlq = &shard->plan->dlqs[task->node->on_error.dlq];
-    const mr_fetch_record *record = fetch != NULL ? &fetch->records[record_index] : NULL;
+    const uint32_t size = shard->options.row_json(in, row, shard->row_text, MR_ROW_TEXT_BYTES);
+
+    letter->value = (mr_view){.bytes = shard->row_text, .size_bytes = size};
+    letter->timestamp_ms =
+        (in->event_time_us != NULL ? in->event_time_us[row] : shard->wall_us) / 1000;
+}
+
+static void write_dead_letter(mr_task *task, uint32_t index, dead_letter *letter)
+{
+    mr_shard *shard = task->shard;
+    const mr_plan_dlq *dlq = &shard->plan->dlqs[index];
     const uint32_t record_max = mr_task_topic_record_max(task, dlq->topic);
-    dead_letter letter = {.timestamp_ms = in->event_time_us != NULL ? in->event_time_us[row] / 1000
-                                                                    : shard->wall_us / 1000};
-    if (record != NULL) {
-        letter.key = record->key;
-        letter.value = record->value;
-        letter.timestamp_ms = record->timestamp_ms;
-        letter.pair_count = fetch->headers(fetch, record_index, letter.pairs, 2 * HEADERS_MAX);
-    } else {
-        const uint32_t size = shard->options.row_json(in, row, shard->row_text, MR_ROW_TEXT_BYTES);
-        letter.value = (mr_view){.bytes = shard->row_text, .size_bytes = size};
-    }
-    add_provenance(task, &letter, fetch, record, error);
-    if (letter_bytes(&letter) + RECORD_OVERHEAD_BYTES > record_max) {
+
+    if (letter_bytes(letter) + RECORD_OVERHEAD_BYTES > record_max) {
         /* It can stand in no topic with this limit: its size and where it lies take its place. */
-        snprintf(letter.omitted, sizeof(letter.omitted),
+        snprintf(letter->omitted, sizeof(letter->omitted),
                  "{\"omitted\":\"record too large for the topic\",\"size_bytes\":%u}",
-                 letter.value.size_bytes);
-        letter.value = text_view(letter.omitted);
-        if (letter_bytes(&letter) + RECORD_OVERHEAD_BYTES > record_max) {
-            letter.key = (mr_view){0};
+                 letter->value.size_bytes);
+        letter->value = text_view(letter->omitted);
+        if (letter_bytes(letter) + RECORD_OVERHEAD_BYTES > record_max) {
+            letter->key = (mr_view){0};
         }
     }
-    mr_chunk *chunk = mr_task_output(task, letter_bytes(&letter));
+    mr_chunk *chunk = mr_task_output(task, letter_bytes(letter));
     if (chunk == NULL) {
         mr_failed(
             mr_task_fail(task, MR_ERR_OVERFLOW, "the output arena has no room for a dead letter"));
@@ -224,15 +286,15 @@ static void write_dead_letter(mr_task *task, const mr_batch *in, uint32_t row,
     }
     const uint32_t partitions = mr_task_topic_partitions(task, dlq->topic);
     MR_ASSERT(partitions > 0);
-    place(chunk, &letter, dlq->topic, (int32_t)(task->lane->partition % partitions));
+    place(chunk, letter, dlq->topic, (int32_t)(task->lane->partition % partitions));
     mr_counter_add(&shard->counters.dead_letters, 1);
 }
 
 static void add_provenance(mr_task *task, dead_letter *letter, const mr_fetch *fetch,
-                           const mr_fetch_record *record, mr_row_error error)
+                           const mr_fetch_record *record, reason why, uint32_t attempts)
 {
-    add_header(letter, "millrace.error.code", mr_row_error_name(error));
-    add_header(letter, "millrace.error.message", mr_row_error_text(error));
+    add_header(letter, "millrace.error.code", mr_row_error_name(why.error));
+    add_header(letter, "millrace.error.message", reason_text(why, letter->reason));
     add_header(letter, "millrace.error.app", task->shard->plan->app);
     add_header(letter, "millrace.error.step", task->node->name);
     if (record != NULL) {
@@ -245,7 +307,7 @@ static void add_provenance(mr_task *task, dead_letter *letter, const mr_fetch *f
         add_number(letter, "millrace.error.partition", 0, task->lane->partition);
         add_header(letter, "millrace.error.payload", "row");
     }
-    add_header(letter, "millrace.error.attempt", "1");
+    add_number(letter, "millrace.error.attempt", 3, attempts);
 }
 
 static void add_header(dead_letter *letter, const char *name, const char *value)

@@ -8,10 +8,12 @@
 #define MR_RUNTIME_RUNTIME_H
 
 #include "engine/base/counters.h"
+#include "engine/base/secret.h"
 #include "engine/runtime/env.h"
 #include <millrace/batch.h>
 #include <millrace/plan.h>
 #include <millrace/status.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +34,11 @@ typedef struct mr_answer_texts { /* As written on the command line; NULL = not g
     const char *adopt_offsets, *accept_regression, *reset_offsets;
 } mr_answer_texts;
 
+typedef struct mr_turns {   /* Of the shards of one process, zeroed; turns.c. */
+    _Atomic uint32_t owner; /* The shard that tries a record, or waits to: index + 1. 0 = none. */
+    _Atomic uint32_t busy;  /* Shards with something open or undecided. */
+} mr_turns;
+
 typedef struct mr_shard_options {
     const mr_plan *plan;
     const mr_env *env;
@@ -47,6 +54,9 @@ typedef struct mr_shard_options {
      * stem from no single record. */
     uint32_t (*row_json)(const mr_batch *batch, uint32_t row, uint8_t *room, uint32_t room_bytes);
     const mr_answers *answers; /* Borrowed; NULL = none. */
+    mr_turns *turns;           /* Borrowed; NULL = there is no other shard. */
+    mr_mark mark;              /* As a former process left it; zeroed = none. */
+    bool retry_poison;         /* Forget the mark. */
     bool test_headers;         /* Outputs carry mr-src and mr-inc: test builds only. */
 } mr_shard_options;
 
@@ -77,10 +87,11 @@ void mr_shard_close(mr_shard *shard); /* NULL is allowed. */
 
 typedef struct mr_worker_options {
     const mr_plan *plan;
+    const mr_secrets *secrets;   /* Those of the plan; NULL = it has none. */
     const char *state_directory; /* DIR; state lies in DIR/<app>/ */
     const char *partitions;      /* "0-3,7", or "1/3" of --ordinal; NULL = all */
     uint32_t shard_count;        /* 0 = usable cores */
-    bool allow_client_version, take_over;
+    bool allow_client_version, take_over, retry_poison;
     mr_answer_texts answers;
     bool progress;            /* One line a second on stderr. */
     uint32_t file_partitions; /* Plans without Kafka: how many tasks; else 0. */

@@ -3,8 +3,8 @@
  *
  * One file owns one part: task.c the handles operators see, dispatch.c the walk of a batch through
  * the plan, output.c the arenas and chunks, epoch.c what is open and how it closes, pace.c how much
- * output it may hold, commit.c the one undecided epoch, recovery.c the one way back. shard.c steps
- * them in order.
+ * output it may hold, commit.c the one undecided epoch, recovery.c the one way back, attempt.c what
+ * outlives the process of attempts that failed. shard.c steps them in order.
  */
 #ifndef MR_RUNTIME_RUNTIME_PRIVATE_H
 #define MR_RUNTIME_RUNTIME_PRIVATE_H
@@ -35,7 +35,8 @@ enum {
     MR_FRAMES_MAX = 2 * MR_PLAN_NODES_MAX,
     MR_BATCH_SCRATCH_BYTES = 4 << 20,
     MR_WATCHES_MAX = 16,
-    MR_TICK_BYTES = 256 << 10,    /* Background work of the store a turn. */
+    MR_POISON_ROW_MAX = 8,     /* Records sent to a dlq as poison with none between that passed. */
+    MR_TICK_BYTES = 256 << 10, /* Background work of the store a turn. */
     MR_STEP_NODE_BYTES = 6 << 20, /* Ceiling of an operator's own memory, a task. */
     MR_END_NODE_BYTES = 2 << 20,  /* The same of a source or sink. */
     MR_ROW_TEXT_BYTES = 1 << 20   /* A row as JSON, for dead letters. */
@@ -81,7 +82,12 @@ typedef struct mr_input {
     int64_t applied;   /* Next offset after the last applied row. */
     int64_t end;       /* Bounded: the log's end when the process first saw it. */
     mr_fetch *fetch;   /* Being read; given back when all its batches are home. */
-    uint32_t ordinal;  /* Among the inputs of its lane. */
+    uint32_t topic;    /* The number of its topic, by which stored state knows it. */
+    /* Of `fetch`, with a limit: what the source has not seen yet. attempt.c */
+    mr_fetch_record *held;
+    uint32_t held_count;
+    bool held_end, held_fetch_end; /* What at_end is behind the last of them. */
+    uint32_t ordinal;              /* Among the inputs of its lane. */
     bool at_end;
 } mr_input;
 
@@ -149,6 +155,14 @@ typedef struct mr_pace {                       /* How fast output is committed. 
     int64_t committed_us; /* When the last one was. */
 } mr_pace;
 
+typedef struct mr_attempt { /* attempt.c */
+    mr_mark mark;           /* As it was written last, but for what begins next. */
+    uint64_t passed;        /* Records committed since the limit changed. */
+    uint32_t suspect_input; /* Index of the suspect's input; MR_NO_INDEX = none here. */
+    int64_t range_end;      /* No other input is tried before its records up to here passed. */
+    bool is_begun;          /* The mark was written as open. */
+} mr_attempt;
+
 typedef enum mr_shard_phase {
     MR_SHARD_RECOVER, /* Must begin a recovery (also the start). */
     MR_SHARD_BACKOFF,
@@ -186,6 +200,8 @@ struct mr_shard {
     mr_epoch epoch;
     mr_undecided undecided;
     mr_pace pace;
+    mr_attempt attempt;
+    bool is_busy;              /* Counted among the busy: turns.c */
     const mr_answers *answers; /* Until the first claim is committed; NULL = none. */
     uint64_t incarnation;
     int64_t now_us, wall_us, backoff_until_us, quiet_since_us;
@@ -225,6 +241,10 @@ mr_status mr_tasks_create(mr_shard *shard);
 mr_status mr_tasks_open(mr_shard *shard);
 void mr_tasks_close(mr_shard *shard);
 void mr_input_release_fetch(mr_input *input);
+/* As the store is told of it. */
+mr_input_offset mr_input_offset_of(const mr_input *input, int64_t from, int64_t to);
+/* The next fetch, trimmed; NULL = no data now. */
+mr_fetch *mr_input_take_fetch(mr_input *input);
 
 /* ---- dispatch.c ---- */
 /* Starts the journey of `batch` (taken from the source's pool) and runs it to its end, or parks. */
@@ -274,6 +294,8 @@ enum { MR_PLACE_BYTES_MAX = 320 };
 const char *mr_reject_place(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX]);
 /* Behind a recovery: counts of dropped epochs go. */
 void mr_reject_recovered(mr_shard *shard);
+/* Sends the only record of the fetch to the dlq of errors.poison. */
+void mr_reject_poison(mr_task *source, const mr_fetch *fetch, uint32_t attempts);
 
 /* ---- epoch.c ---- */
 void mr_epoch_touch(mr_shard *shard, mr_lane *lane);
@@ -285,6 +307,54 @@ int64_t mr_epoch_due_us(const mr_shard *shard);
 void mr_epoch_clear(mr_shard *shard);
 /* Seals the open epoch with the given lanes' offsets; WAIT = call again. */
 mr_step mr_epoch_seal(mr_shard *shard, bool is_claim);
+
+/* ---- attempt.c ---- */
+/* At the offsets where a recovery begins: what the former attempts say. E_POISON. */
+mr_status mr_attempt_judge(mr_shard *shard, const mr_offset *offsets);
+/* Behind the claim. */
+void mr_attempt_begin(mr_shard *shard);
+/* It ended, and this process saw why. `diag`: the story, NULL = not the data. */
+void mr_attempt_end(mr_shard *shard, const mr_diag *diag);
+/* An epoch with so many input records is committed. */
+void mr_attempt_passed(mr_shard *shard, uint64_t records);
+/* With a limit, instead of mr_input_take_fetch(). */
+mr_fetch *mr_attempt_fetch(mr_task *task);
+
+/* ---- poison.c ---- */
+typedef struct mr_mark_facts { /* What a start knows. */
+    uint64_t epoch_records;    /* commit.records */
+    uint32_t after;            /* errors.poison.after */
+    bool is_same; /* Some input has records and stands where the former attempt began. */
+    bool is_past; /* Committed offsets are behind the suspect, or its input is not ours. */
+} mr_mark_facts;
+/* From what a former attempt left to what the next one begins with, not yet open. */
+void mr_mark_start(mr_mark *mark, const mr_mark_facts *facts);
+/* With a limit: `records` more were committed. True = the limit has changed. */
+bool mr_mark_passed(mr_mark *mark, uint64_t *passed, uint64_t records, uint64_t epoch_records);
+typedef struct mr_mark_place { /* As in the mark. */
+    uint64_t topic;
+    uint32_t partition;
+    int64_t offset, end;
+} mr_mark_place;
+/* These records are tried next. */
+void mr_mark_try(mr_mark *mark, const mr_mark_place *place);
+/* Whether the suspect begins there. */
+bool mr_mark_is_at(const mr_mark *mark, const mr_mark_place *place);
+/* The suspect passed, or went to the dlq. */
+void mr_mark_clear(mr_mark *mark);
+/* Without a word about it. */
+void mr_mark_forget(mr_mark *mark);
+
+/* ---- turns.c ---- */
+/* Whether the shard may read input now; then it is busy. */
+bool mr_turn_may_read(mr_shard *shard);
+/* Asks for a trial without others; true = nobody else is busy. */
+bool mr_turn_take(mr_shard *shard);
+void mr_turn_give(mr_shard *shard);
+/* Nothing is open or undecided. */
+void mr_turn_leave(mr_shard *shard);
+/* Another shard waits for its turn. */
+bool mr_turn_is_wanted(const mr_shard *shard);
 
 /* ---- pace.c ---- */
 /* An epoch of `bytes` of output, opened then, was committed now. */
@@ -331,15 +401,47 @@ typedef struct mr_partition_set {
 mr_status mr_partition_set_parse(const char *text, uint32_t partition_count, mr_partition_set *set,
                                  mr_diag *diag);
 
-enum { MR_PATH_BYTES_MAX = 4096 };
+enum { MR_PATH_BYTES_MAX = 4096, MR_BLOCK_BYTES = 4096, MR_BLOCK_PAYLOAD_BYTES = 56 };
+
+typedef struct mr_block { /* Little-endian, zero to its end; engine/state/FORMAT.md. */
+    uint8_t magic[8];
+    uint16_t major, minor;
+    uint32_t flags;
+    uint64_t sequence; /* 1, 2, ...; block (sequence - 1) mod 2 */
+    uint8_t payload[MR_BLOCK_PAYLOAD_BYTES];
+    uint8_t checksum[16]; /* XXH3-128 of the block, this field zero */
+    uint8_t more[MR_BLOCK_BYTES - 96];
+} mr_block;
+_Static_assert(sizeof(mr_block) == MR_BLOCK_BYTES, "disk");
+
+typedef struct mr_block_kind { /* What stands in a file of two blocks. */
+    char magic[9];
+    uint16_t major;
+    bool (*is_possible)(const mr_block *block); /* Beyond its checksum. */
+    const char *remedy;                         /* Where neither copy verifies. */
+} mr_block_kind;
+
+typedef struct mr_block_file { /* A small file of two blocks, written in turn; block_file.c. */
+    int descriptor;            /* -1: none. Locked for the life of the process. */
+    uint64_t sequence;         /* 0: new, nothing is in it yet. */
+    char path[MR_PATH_BYTES_MAX];
+} mr_block_file;
+
+/* Opens or makes `<directory>/<name>`, locks and reads it: `newest` is its newest block (zero when
+ * there is none). Refuses with E_STATE_LOCKED, _UNSAFE, _FORMAT, _DAMAGED or _DIRECTORY; then
+ * nothing is open. */
+mr_status mr_block_file_open(mr_block_file *file, const mr_block_kind *kind, const char *directory,
+                             const char *name, mr_block *newest, mr_diag *diag);
+/* Writes flags, payload and more of `block` as the next one; durable when it returns. */
+mr_status mr_block_file_write(mr_block_file *file, const mr_block_kind *kind, mr_block *block,
+                              mr_diag *diag);
+void mr_block_file_close(mr_block_file *file);
 
 typedef struct mr_worker_file { /* What a state directory remembers; worker_file.c. */
-    int descriptor;             /* -1: none. Locked for the life of the process. */
-    uint64_t sequence;          /* 0: new, nothing is in it yet. */
+    mr_block_file file;
     uint32_t shard_count;
     bool is_fenced;
     char worker_set[41];
-    char path[MR_PATH_BYTES_MAX];
 } mr_worker_file;
 
 /* Opens or makes `<directory>/worker`, locks and reads it. Refuses with E_STATE_LOCKED, _UNSAFE,
@@ -348,6 +450,12 @@ mr_status mr_worker_file_open(mr_worker_file *file, const char *directory, mr_di
 /* Makes what stands in `file` durable. */
 mr_status mr_worker_file_write(mr_worker_file *file, mr_diag *diag);
 void mr_worker_file_close(mr_worker_file *file);
+
+/* Opens or makes `<directory>/attempt-<shard>`: `mark` is what it holds. Refuses as above. */
+mr_status mr_mark_file_open(mr_block_file *file, const char *directory, uint32_t shard,
+                            mr_mark *mark, mr_diag *diag);
+/* Makes `mark` durable. */
+mr_status mr_mark_file_write(mr_block_file *file, const mr_mark *mark, mr_diag *diag);
 
 typedef struct mr_budget { /* What memory.total becomes; bytes, per shard where named so. */
     uint64_t total, kafka, shard_kafka, shard_arena, shard_batches, shard_store, fixed;

@@ -41,6 +41,7 @@ mr_status mr_shard_open(mr_shard **out, const mr_shard_options *options, mr_diag
     shard->env = *options->env;
     shard->plan = options->plan;
     shard->answers = options->answers;
+    shard->attempt = (mr_attempt){.mark = options->mark, .suspect_input = MR_NO_INDEX};
     shard->rows_max = MR_BATCH_ROWS_MAX;
     snprintf(shard->owner, sizeof(shard->owner), "%s-%u", options->worker_set, options->index);
     const mr_status status = shard_open(shard);
@@ -72,6 +73,9 @@ uint32_t mr_shard_step(mr_shard *shard)
     }
     if (shard->phase == MR_SHARD_RUN || shard->phase == MR_SHARD_CLAIM) {
         work += mr_commit_step(shard);
+    }
+    if (shard->is_busy && shard->epoch.opened_us == 0 && !shard->undecided.is_used) {
+        mr_turn_leave(shard);
     }
     if (shard->phase != MR_SHARD_RUN) {
         work += mr_recovery_step(shard);
@@ -145,6 +149,7 @@ void mr_shard_close(mr_shard *shard)
     if (shard == NULL) {
         return;
     }
+    mr_attempt_end(shard, NULL);
     if (shard->lanes != NULL) {
         mr_tasks_close(shard);
     }
@@ -304,7 +309,7 @@ static uint32_t step_sources(mr_shard *shard)
     uint32_t batches = 0;
     uint32_t silent = 0;
     while (silent < shard->lane_count && batches < MR_STEP_BATCHES_MAX) {
-        if (!mr_epoch_has_credit(shard)) {
+        if (!mr_epoch_has_credit(shard) || !mr_turn_may_read(shard)) {
             mr_counter_add(&shard->counters.credit_waits, shard->phase == MR_SHARD_RUN);
             break;
         }
@@ -313,7 +318,8 @@ static uint32_t step_sources(mr_shard *shard)
         uint32_t found = 0;
         for (uint32_t i = 0; i < shard->plan->node_count; i++) {
             mr_task *task = &lane->nodes[i];
-            if (task->node->kind == MR_NODE_SOURCE && !source_is_done(task) &&
+            const bool is_full = shard->attempt.mark.limit != 0 && !mr_epoch_has_credit(shard);
+            if (task->node->kind == MR_NODE_SOURCE && !source_is_done(task) && !is_full &&
                 shard->parked_count == 0) {
                 found += poll_source(lane, task);
                 if (shard->phase != MR_SHARD_RUN) {
@@ -363,6 +369,9 @@ static uint32_t poll_source(mr_lane *lane, mr_task *source)
         MR_ASSERT(next.size_bytes == sizeof(offset));
         memcpy(&offset, next.bytes, sizeof(offset));
         MR_ASSERT(offset >= input->applied);
+        const mr_source_common *common = source->node->common;
+        mr_crash_record(shard->plan->topics[common->topic].name, lane->partition, input->applied,
+                        offset);
         input->applied = offset;
         mr_crash_pass(MR_K0);
     }

@@ -176,12 +176,23 @@ mr_fetch *mr_task_next_fetch(mr_task *task)
     MR_ASSERT(task->input < shard->input_count);
     mr_input *input = &shard->inputs[task->input];
 
+    if (__builtin_expect(shard->attempt.mark.limit != 0 || input->held_count > 0, 0)) {
+        return mr_attempt_fetch(task);
+    }
+    return mr_input_take_fetch(input);
+}
+
+mr_fetch *mr_input_take_fetch(mr_input *input)
+{
+    mr_shard *shard = input->lane->shard;
+    const uint32_t index = input->source->input;
+
     mr_input_release_fetch(input);
-    mr_fetch *fetch = shard->env.kafka.type->take(shard->env.kafka.self, task->input);
+    mr_fetch *fetch = shard->env.kafka.type->take(shard->env.kafka.self, index);
     if (fetch == NULL) {
         return NULL;
     }
-    MR_ASSERT(fetch->input == task->input && fetch->record_count <= MR_BATCH_ROWS_MAX);
+    MR_ASSERT(fetch->input == index && fetch->record_count <= MR_BATCH_ROWS_MAX);
     input->fetch = fetch;
     input->at_end = fetch->at_end;
     fetch_trim(input, fetch);
@@ -242,7 +253,18 @@ void mr_input_release_fetch(mr_input *input)
         const mr_kafka *kafka = &input->lane->shard->env.kafka;
         kafka->type->give_back(kafka->self, input->fetch);
         input->fetch = NULL;
+        input->held_count = 0;
     }
+}
+
+mr_input_offset mr_input_offset_of(const mr_input *input, int64_t from, int64_t to)
+{
+    return (mr_input_offset){.task = input->lane->partition,
+                             .input = input->ordinal,
+                             .partition = input->lane->partition,
+                             .topic = input->topic,
+                             .from = from,
+                             .to = to};
 }
 
 /* ---- Helpers ---- */
@@ -267,14 +289,15 @@ static mr_status lane_create(mr_shard *shard, mr_lane *lane, uint32_t index)
         task->input = MR_NO_INDEX;
         if (task->node->kind == MR_NODE_SOURCE &&
             (task->node->source->head.flags & MR_SOURCE_KAFKA) != 0) {
+            const mr_source_common *common = task->node->common;
             task->input = shard->input_count++;
             shard->inputs[task->input] = (mr_input){.lane = lane,
                                                     .source = task,
                                                     .committed = -1,
                                                     .applied = -1,
                                                     .end = -1,
-                                                    .ordinal = ordinal++};
-            const mr_source_common *common = task->node->common;
+                                                    .ordinal = ordinal++,
+                                                    .topic = plan->topics[common->topic].number};
             shard->init_offsets[task->input] = (mr_offset){.topic = common->topic,
                                                            .partition = lane->partition,
                                                            .offset = -1,

@@ -2,9 +2,9 @@
  * worker.c - one process: shards on pinned threads, and the control thread that watches them.
  *
  * The control thread (the caller) tests the outside world, divides partitions and memory, starts
- * one thread a shard, and then only looks at counters and signals. It is the one file of the
- * runtime that may start threads, sleep and touch files. One shard's failure stops the worker
- * after the others have drained. Threads: as named at each function.
+ * one thread a shard, and then only looks at counters and signals. It and block_file.c are the
+ * files of the runtime that may start threads, sleep and touch files. One shard's failure stops the
+ * worker after the others have drained. Threads: as named at each function.
  */
 #define _GNU_SOURCE /* CPU sets, thread names, ppoll */
 #include "engine/runtime/runtime_private.h"
@@ -40,6 +40,7 @@ typedef struct mr_shard_thread { /* Control's view of a shard. */
     _Atomic int stop, abandon; /* Set by control, read by the shard's thread. */
     _Atomic int is_done;       /* Set by the shard's thread: `diag` is final. */
     _Atomic(const mr_shard_counters *) counters;
+    mr_block_file marks;
     mr_shard_counters last; /* Copied when the shard closes. */
     mr_diag diag;           /* status MR_OK: ended in good order. */
 } mr_shard_thread;
@@ -55,6 +56,7 @@ typedef struct mr_worker { /* Control's. */
     char directory[MR_PATH_BYTES_MAX];
     mr_worker_file file;
     mr_answers answers;
+    mr_turns turns;
     mr_clock clock;
     uint64_t last_committed;
     int64_t last_progress_us;
@@ -69,6 +71,8 @@ static void remember_fence(mr_worker *worker);
 static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag);
 static void *shard_main(void *argument);
 static mr_status shard_run(mr_shard_thread *thread);
+static mr_status open_files(mr_shard_thread *thread);
+static mr_status write_mark(void *self, const mr_mark *mark, mr_diag *diag);
 static mr_status watch_shards(mr_worker *worker, mr_diag *diag);
 static void request_stop(mr_worker *worker, bool abandon);
 static void log_started(const mr_worker *worker);
@@ -88,7 +92,7 @@ mr_status mr_worker_run(const mr_worker_options *options, mr_diag *diag)
     }
     worker->options = options;
     worker->clock = mr_clock_system();
-    worker->file.descriptor = -1;
+    worker->file.file.descriptor = -1;
     worker->memory = memory;
     mr_status status = plan_worker(worker, diag);
     for (uint32_t i = 0; status == MR_OK && i < worker->shard_count; i++) {
@@ -178,8 +182,9 @@ static mr_status find_partitions(mr_worker *worker, mr_diag *diag)
     uint32_t partition_count = options->file_partitions;
 
     if (plan->has_kafka) {
-        const mr_status status = mr_kafka_preflight(plan, options->allow_client_version,
-                                                    PREFLIGHT_MS, options->log, counts, diag);
+        const mr_status status =
+            mr_kafka_preflight(plan, options->secrets, options->allow_client_version, PREFLIGHT_MS,
+                               options->log, counts, diag);
         if (status != MR_OK) {
             return status;
         }
@@ -242,7 +247,7 @@ static mr_status find_shard_count(mr_worker *worker, mr_diag *diag)
 {
     const uint32_t asked = worker->options->shard_count;
     const uint32_t stored = worker->file.shard_count;
-    const bool is_new = worker->file.sequence == 0;
+    const bool is_new = worker->file.file.sequence == 0;
     uint32_t cores[MR_SHARDS_MAX];
 
     worker->shard_count = asked > 0 ? asked : stored;
@@ -253,7 +258,7 @@ static mr_status find_shard_count(mr_worker *worker, mr_diag *diag)
         worker->shard_count = worker->set.count;
     }
     MR_ASSERT(worker->shard_count > 0 && worker->shard_count <= MR_SHARDS_MAX);
-    if (worker->file.descriptor < 0) {
+    if (worker->file.file.descriptor < 0) {
         return MR_OK;
     }
     if (!is_new && stored != worker->shard_count && worker->options->plan->is_stateful) {
@@ -310,11 +315,14 @@ static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag)
     thread->options.arena_bytes = worker->budget.shard_arena;
     thread->options.row_json = options->row_json;
     thread->options.answers = &worker->answers;
+    thread->options.turns = worker->shard_count > 1 ? &worker->turns : NULL;
+    thread->options.retry_poison = options->retry_poison;
 #ifdef MR_CRASH_POINTS
     thread->options.test_headers = getenv("MR_TEST_HEADERS") != NULL;
 #endif
     if (options->plan->has_kafka) {
         const mr_kafka_options kafka = {.plan = options->plan,
+                                        .secrets = options->secrets,
                                         .worker_set = worker->set.name,
                                         .shard = index,
                                         .memory_bytes = worker->budget.shard_kafka,
@@ -367,14 +375,7 @@ static mr_status shard_run(mr_shard_thread *thread)
     mr_status status = MR_OK;
 
     if (thread->options.directory != NULL) {
-        char fallback[256];
-        status = mr_io_open((mr_io_choice)thread->options.plan->state.io, thread->options.directory,
-                            &thread->env.io, fallback, &thread->diag);
-        if (status == MR_OK && fallback[0] != '\0') {
-            const mr_log_field field = {.name = "cause", .text = fallback};
-            mr_log_event(thread->env.log, MR_LOG_WARN, "ring", "io_uring is not available", &field,
-                         1);
-        }
+        status = open_files(thread);
     }
     if (status == MR_OK) {
         status = mr_shard_open(&shard, &thread->options, &thread->diag);
@@ -404,7 +405,42 @@ static mr_status shard_run(mr_shard_thread *thread)
         mr_kafka_close(&thread->env.kafka);
     }
     mr_shard_close(shard);
+    if (thread->env.marks.write != NULL) {
+        mr_block_file_close(&thread->marks);
+    }
     return status;
+}
+
+/* The state's directory, and the mark beside it. */
+static mr_status open_files(mr_shard_thread *thread)
+{
+    char fallback[256];
+    mr_status status =
+        mr_io_open((mr_io_choice)thread->options.plan->state.io, thread->options.directory,
+                   &thread->env.io, fallback, &thread->diag);
+
+    if (status != MR_OK) {
+        return status;
+    }
+    if (fallback[0] != '\0') {
+        const mr_log_field field = {.name = "cause", .text = fallback};
+        mr_log_event(thread->env.log, MR_LOG_WARN, "ring", "io_uring is not available", &field, 1);
+    }
+    status = mr_mark_file_open(&thread->marks, thread->options.directory, thread->options.index,
+                               &thread->options.mark, &thread->diag);
+    if (status == MR_OK) {
+        thread->env.marks.write = write_mark;
+        thread->env.marks.self = thread;
+    }
+    return status;
+}
+
+/* A shard's own small file, in a start, in a recovery, and before an epoch of one record. */
+static mr_status write_mark(void *self, const mr_mark *mark, mr_diag *diag)
+{
+    mr_shard_thread *thread = self;
+
+    return mr_mark_file_write(&thread->marks, mark, diag);
 }
 
 /* ---- Control ---- */

@@ -54,6 +54,7 @@ uint64_t mr_delta_gather(mr_state *state, const mr_input_offset *offsets, uint32
     *header = (mr_delta_header){.magic = {'M', 'R', 'D', 'E', 'L', 'T', 'A', '1'},
                                 .major = MR_FORMAT_MAJOR,
                                 .minor = MR_FORMAT_MINOR,
+                                .incompatible = MR_FEATURE_NAMED,
                                 .shard = state->options.shard,
                                 .incarnation = state->incarnation,
                                 .epoch = state->epochs[state->open].number,
@@ -126,6 +127,7 @@ static void sort_offsets(const mr_input_offset *offsets, uint32_t offset_count, 
         to[at] = (mr_delta_offset){.task = offsets[i].task,
                                    .input = offsets[i].input,
                                    .partition = offsets[i].partition,
+                                   .topic = offsets[i].topic,
                                    .from = offsets[i].from,
                                    .to = offsets[i].to};
     }

@@ -13,9 +13,10 @@ enum {
     MR_BLOCK_BYTES = 4096,
     MR_CHUNK_BYTES = 1 << 20,
     MR_FORMAT_MAJOR = 1,
-    MR_FORMAT_MINOR = 1,
+    MR_FORMAT_MINOR = 2,
     MR_FEATURE_BASE = 1, /* Incompatible bit: a base is installed, log parts stand anywhere. */
     MR_FEATURES_KNOWN = MR_FEATURE_BASE,
+    MR_FEATURE_NAMED = 2, /* Of a delta: tables and inputs are numbered by their names. */
     MR_DELTA_BYTES_MAX = 256 << 20,
     MR_SUPERBLOCK_COPIES = 4, /* Odd sequences use 0 and 1, even ones 2 and 3. */
     MR_SECTION_RECORDS = 1,
@@ -86,7 +87,8 @@ typedef struct mr_delta_task {    /* task_count times                           
 } mr_delta_task;
 
 typedef struct mr_delta_offset { /* offset_count times                                  */
-    uint32_t task, input, partition, reserved;
+    uint32_t task, input, partition;
+    uint32_t topic; /* mr_input_offset.topic; 0 before 1.2 */
     int64_t from, to;
 } mr_delta_offset;
 

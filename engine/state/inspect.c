@@ -106,6 +106,7 @@ bool mr_state_stored_offset(const mr_state *state, uint32_t index, uint32_t inpu
     *offset = (mr_input_offset){.task = stored->task,
                                 .input = stored->input,
                                 .partition = stored->partition,
+                                .topic = stored->topic,
                                 .from = stored->from,
                                 .to = stored->to};
     return true;

@@ -213,12 +213,21 @@ static mr_verdict judge_uncommitted(const mr_state *state, const mr_judgement *j
                                                                     : MR_VERDICT_GENESIS;
 }
 
-/* Every input the moment lists was committed at exactly its `to`, and no other. */
+bool mr_offset_is_of(const mr_delta_offset *stored, const mr_input_offset *input)
+{
+    const bool is_same =
+        stored->topic != 0 ? stored->topic == input->topic : stored->input == input->input;
+    return is_same && stored->partition == input->partition;
+}
+
+/*
+ * Every input that the moment lists was committed at exactly its `to`, and one that it does not
+ * list nowhere: it is new in the topology. What the topology has no more does not count.
+ */
 static bool offsets_agree(const mr_judgement *judgement, const finding *found)
 {
     const mr_delta_offset *stored = mr_history_offsets(found->history, found->exact);
     const uint32_t count = mr_history_at(found->history, found->exact)->offset_count;
-    uint32_t matched = 0;
 
     for (uint32_t i = 0; i < judgement->offset_count; i++) {
         const mr_input_offset *offset = &judgement->offsets[i];
@@ -226,16 +235,14 @@ static bool offsets_agree(const mr_judgement *judgement, const finding *found)
             continue;
         }
         uint32_t at = 0;
-        while (at < count &&
-               (stored[at].input != offset->input || stored[at].partition != offset->partition)) {
+        while (at < count && !mr_offset_is_of(&stored[at], offset)) {
             at++;
         }
-        if (at == count || stored[at].to != offset->to) {
+        if (offset->to != (at == count ? -1 : stored[at].to)) {
             return false;
         }
-        matched++;
     }
-    return matched == count;
+    return true;
 }
 
 static mr_status refuse(const mr_state *state, const mr_judgement *judgement, const finding *found,

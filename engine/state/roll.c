@@ -354,10 +354,9 @@ static void settle_task(mr_state *state, mr_task_point *point)
     point->watermark_us = state->watermarks[index];
 }
 
-bool mr_state_kept_offset(const mr_state *state, uint32_t task, uint32_t input, uint32_t partition,
-                          int64_t *to)
+bool mr_state_kept_offset(const mr_state *state, const mr_input_offset *input, int64_t *to)
 {
-    const mr_history *history = mr_log_history(&state->log, task);
+    const mr_history *history = mr_log_history(&state->log, input->task);
 
     if (history == NULL || history->moment_count == 0) {
         return false;
@@ -365,7 +364,7 @@ bool mr_state_kept_offset(const mr_state *state, uint32_t task, uint32_t input, 
     const uint32_t newest = history->moment_count - 1;
     const mr_delta_offset *offsets = mr_history_offsets(history, newest);
     for (uint32_t i = 0; i < mr_history_at(history, newest)->offset_count; i++) {
-        if (offsets[i].input == input && offsets[i].partition == partition) {
+        if (mr_offset_is_of(&offsets[i], input)) {
             *to = offsets[i].to;
             return true;
         }

@@ -327,7 +327,8 @@ static mr_status find_delta(reader *in, mr_log_end *end, mr_delta_view *delta, b
     if (header->total_bytes != total || !header_sum_holds(volume, header)) {
         return MR_OK;
     }
-    if (header->major != MR_FORMAT_MAJOR || header->incompatible != 0) {
+    if (header->major != MR_FORMAT_MAJOR ||
+        (header->incompatible & ~(uint32_t)MR_FEATURE_NAMED) != 0) {
         return mr_diag_set(diag, MR_ERR_REFUSED, 0,
                            "E_STATE_FORMAT: %s/shard-%u.wal: epoch %llu is written in state format "
                            "%u.%u (features %08x), this release reads %u.x; run the release that "

@@ -23,6 +23,7 @@ static mr_status check_spec(const mr_state *state, const mr_table_spec *spec, co
                             mr_diag *diag);
 static mr_status check_layout(const mr_state *state, const mr_table_spec *spec, const char *name,
                               mr_diag *diag);
+static uint32_t stored_number(const mr_state *state, const mr_table_spec *spec);
 static bool add_table(mr_state *state, mr_table *table);
 static uint64_t table_order(const mr_table *table);
 static void seal_unwritten(mr_state *state, const mr_input_offset *offsets, uint32_t offset_count,
@@ -106,6 +107,7 @@ mr_status mr_state_declare(mr_state *state, const mr_table_spec *spec, const cha
     if (added != NULL) {
         *added = (mr_table){
             .state = state, .spec = *spec, .task_index = mr_state_task_index(state, spec->task)};
+        added->spec.table = stored_number(state, spec);
         (void)snprintf(added->name, sizeof(added->name), "%s", name);
         added->pins = mr_arena_take_array(state->arena, MR_BATCH_ROWS_MAX, sizeof(*added->pins));
     }
@@ -527,6 +529,24 @@ static mr_status check_layout(const mr_state *state, const mr_table_spec *spec, 
         }
     }
     return MR_OK;
+}
+
+/* Before 1.2 tables were numbered by their rank in the plan. One that is stored under such a number
+ * keeps it: the layout, which is made of the names too, says which one it is. */
+static uint32_t stored_number(const mr_state *state, const mr_table_spec *spec)
+{
+    uint32_t number = spec->table;
+
+    for (uint32_t i = 0; i < state->log.table_count; i++) {
+        const mr_stored_table *stored = &state->log.tables[i];
+        if (stored->task == spec->task && stored->table == spec->table) {
+            return spec->table;
+        }
+        if (stored->task == spec->task && stored->layout == spec->layout) {
+            number = stored->table;
+        }
+    }
+    return number;
 }
 
 /* In order of (task, table): a task's sections then follow each other. */

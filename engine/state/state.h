@@ -31,8 +31,9 @@ typedef struct mr_state_options {
 } mr_state_options;
 
 typedef struct mr_input_offset {
-    uint32_t task, input, partition, reserved;
-    int64_t from, to; /* to: next offset to read. */
+    uint32_t task, input, partition; /* input: its place among the plan's, for dumps. */
+    uint32_t topic;                  /* Its number, from the topic's name; what identifies it. */
+    int64_t from, to;                /* to: next offset to read; -1: none is committed. */
 } mr_input_offset;
 
 /* What roll found for a task. Names and order as in the recovery table of FORMAT.md. */
@@ -102,9 +103,9 @@ MR_MUST_USE mr_status mr_state_roll(mr_state *state, uint64_t incarnation, mr_ta
  * untouched. Returns how many there are and fills in the first of them. */
 uint32_t mr_state_unassigned(const mr_state *state, uint32_t *tasks, uint32_t count_max);
 
-/* Behind a roll: where the task's newest moment left an input; false = it does not know it. */
-bool mr_state_kept_offset(const mr_state *state, uint32_t task, uint32_t input, uint32_t partition,
-                          int64_t *to);
+/* Behind a roll: where the newest moment of the input's task left it; false = it does not know it.
+ */
+bool mr_state_kept_offset(const mr_state *state, const mr_input_offset *input, int64_t *to);
 
 void mr_state_watermark(mr_state *state, uint32_t task, int64_t watermark_us);
 

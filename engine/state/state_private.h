@@ -615,6 +615,9 @@ typedef struct mr_judgement {
 MR_MUST_USE mr_status mr_judge(mr_state *state, mr_judgement *judgement, bool beyond,
                                mr_diag *diag);
 
+/* Whether a stored offset is this input's: by number, in files before 1.2 by place. */
+bool mr_offset_is_of(const mr_delta_offset *stored, const mr_input_offset *input);
+
 /* Some task is judged BEHIND by an epoch above all valid ones. */
 bool mr_judge_is_beyond(const mr_state *state, const mr_judgement *judgement);
 

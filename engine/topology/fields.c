@@ -1,5 +1,10 @@
 /*
- * fields.c - the columns of a source: `schema:` in its short and long form, and the hidden columns.
+ * fields.c - the columns of a source: `schema:` in its short and long form, nested records, and the
+ * hidden columns.
+ *
+ * A record is no column: its fields are, at any depth, under their dotted names, with the path to
+ * them, and side by side. The record itself stays as an mr_record_spec, so that a format can tell
+ * an object from anything else. An explicit stack of open records takes the place of recursion.
  *
  * Behind the columns of the file every source has the hidden ones of the record: meta.topic,
  * meta.partition, meta.offset, meta.timestamp, meta.key, meta.key_bytes, and one for each header
@@ -7,32 +12,63 @@
  */
 #include "engine/base/assert.h"
 #include "engine/base/decimal.h"
+#include "engine/base/json.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
 #include "engine/topology/topology_private.h"
-#include <ctype.h>
 #include <string.h>
 
-enum { META_COUNT = 6, TYPE_TEXT_MAX = 64 };
+enum {
+    META_COUNT = 6,
+    COLUMNS_MAX = MR_FIELDS_MAX - META_COUNT - MR_HEADERS_MAX,
+    PATH_NAMES_MAX = MR_JSON_DEPTH_MAX - 1,
+    DEFAULT_BYTES_MAX = 64 << 10
+};
 
-static bool read_field(mr_load *load, const mr_yaml_pair *pair, bool is_kafka, mr_field *field,
-                       mr_field_spec *spec);
-static bool read_long_form(mr_load *load, const mr_yaml_pair *pair, bool is_kafka, mr_field *field,
+typedef struct scope { /* A map of fields that is being read: the schema, or a record in it. */
+    const mr_yaml *fields;
+    uint32_t next;
+    const char *name; /* Of the record, with those around it; NULL = the schema. */
+    const char *const *path;
+    uint32_t path_count;
+    mr_from from;
+    uint32_t record; /* Index of the record. */
+} scope;
+
+typedef struct reader {
+    mr_load *load;
+    bool is_kafka;
+    mr_field *fields;
+    mr_field_spec *specs;
+    mr_record_spec *records;
+    uint32_t column_count, record_count;
+    uint32_t depth; /* Open scopes. */
+    scope scopes[MR_RECORD_DEPTH_MAX + 1];
+} reader;
+
+static bool read_schema(reader *r, const mr_yaml *map);
+static bool open_record(reader *r, const mr_yaml_pair *pair, bool nullable);
+static bool read_field(reader *r, const mr_yaml_pair *pair);
+static const char *read_name(reader *r, const mr_yaml *key);
+static bool read_long_form(reader *r, const mr_yaml_pair *pair, mr_field *field,
                            mr_field_spec *spec);
-static bool read_place(mr_load *load, const mr_yaml *map, bool is_kafka, mr_field_spec *spec);
-static bool read_path(mr_load *load, const mr_yaml *node, mr_field_spec *spec);
+static bool read_place(reader *r, const mr_yaml *map, mr_field_spec *spec);
+static bool read_from(reader *r, const mr_yaml *map, const char *choices, mr_from *from);
+static bool read_path(mr_load *load, const mr_yaml *node, const scope *in, const char *const **path,
+                      uint32_t *path_count);
+static const char **extend_path(mr_load *load, const scope *in, uint32_t count);
+static bool set_path(mr_load *load, const scope *in, const mr_yaml *key, const char *const **path,
+                     uint32_t *path_count);
 static bool read_default(mr_load *load, const mr_yaml *node, const mr_field *field,
                          mr_field_spec *spec);
-static bool default_fits(const mr_field *field, const char *text);
-static bool set_path(mr_load *load, mr_field_spec *spec, const char *name);
+static bool default_fits(mr_load *load, const mr_field *field, const char *text);
+static bool is_json(mr_load *load, const char *text);
 static void add_hidden(mr_load *load, mr_schema *schema, mr_field *fields, mr_field_spec *specs);
-static bool read_type_name(const char *word, mr_field *field);
-static bool read_numeric(const char *word, mr_field *field);
-static void refuse_type(mr_load *load, const mr_yaml *node, const char *word);
 
-mr_schema *mr_fields_read(mr_load *load, const mr_item *item, bool is_kafka, mr_field_spec **specs)
+mr_schema *mr_fields_read(mr_load *load, const mr_item *item, bool is_kafka,
+                          mr_source_common *common)
 {
     const mr_yaml *map = mr_yaml_get(item->map, "schema");
-    bool good = true;
 
     if (map == NULL && mr_yaml_get(item->map, "schema_from") != NULL) {
         return NULL; /* Refused before. */
@@ -45,196 +81,178 @@ mr_schema *mr_fields_read(mr_load *load, const mr_item *item, bool is_kafka, mr_
     if (!mr_value_is_map(load, map, "schema")) {
         return NULL;
     }
-    const uint32_t hidden_max = META_COUNT + MR_HEADERS_MAX;
-    if (map->count == 0 || map->count > MR_FIELDS_MAX - hidden_max) {
+    if (map->count == 0) {
         mr_load_error(load, map->place, 209, "e.g. `schema: { id: text not null, n: bigint }`",
-                      "a schema has 1 to %u columns", (unsigned)(MR_FIELDS_MAX - hidden_max));
+                      "a schema has 1 to %u columns", (unsigned)COLUMNS_MAX);
         return NULL;
     }
     mr_schema *schema = mr_load_take(load, 1, sizeof(mr_schema));
-    mr_field *fields = mr_load_take(load, map->count + hidden_max, sizeof(mr_field));
-    *specs = mr_load_take(load, map->count + hidden_max, sizeof(mr_field_spec));
-    if (schema == NULL || fields == NULL || *specs == NULL) {
+    reader r = {.load = load,
+                .is_kafka = is_kafka,
+                .fields = mr_load_take(load, MR_FIELDS_MAX, sizeof(mr_field)),
+                .specs = mr_load_take(load, MR_FIELDS_MAX, sizeof(mr_field_spec)),
+                .records = mr_load_take(load, MR_RECORDS_MAX, sizeof(mr_record_spec))};
+    if (schema == NULL || r.fields == NULL || r.specs == NULL || r.records == NULL) {
         return NULL;
     }
-    schema->fields = fields;
-    for (uint32_t i = 0; i < map->count; i++) {
-        (*specs)[i].field = &fields[i];
-        good = read_field(load, &map->pairs[i], is_kafka, &fields[i], &(*specs)[i]) && good;
-        schema->field_count++;
-    }
-    add_hidden(load, schema, fields, *specs);
+    const bool good = read_schema(&r, map);
+    schema->fields = r.fields;
+    schema->field_count = r.column_count;
+    common->fields = r.specs;
+    common->records = r.records;
+    common->record_count = r.record_count;
+    add_hidden(load, schema, r.fields, r.specs);
     return good ? schema : NULL;
 }
 
-bool mr_field_type(mr_load *load, const mr_yaml *node, const char *text, mr_field *field)
+static bool read_schema(reader *r, const mr_yaml *map)
 {
-    char word[TYPE_TEXT_MAX];
-    uint32_t size = 0;
+    bool good = true;
 
-    for (const char *at = text; *at != '\0' && size + 1 < TYPE_TEXT_MAX; at++) {
-        const bool is_space = isspace((unsigned char)*at) != 0;
-        if (is_space && (size == 0 || word[size - 1] == ' ')) {
+    r->depth = 1;
+    r->scopes[0] = (scope){.fields = map, .from = MR_FROM_VALUE};
+    while (r->depth > 0) {
+        scope *in = &r->scopes[r->depth - 1];
+        bool nullable = true;
+        if (in->next == in->fields->count) {
+            if (--r->depth > 0) {
+                mr_record_spec *record = &r->records[in->record];
+                record->column_count = r->column_count - record->first_column;
+            }
             continue;
         }
-        word[size++] = is_space ? ' ' : (char)tolower((unsigned char)*at);
-    }
-    while (size > 0 && word[size - 1] == ' ') {
-        size--;
-    }
-    word[size] = '\0';
-    field->nullable = true;
-    if (size > 9 && strcmp(word + size - 9, " not null") == 0) {
-        field->nullable = false;
-        word[size - 9] = '\0';
-    }
-    if (read_type_name(word, field) || read_numeric(word, field)) {
-        return true;
-    }
-    refuse_type(load, node, word);
-    return false;
-}
-
-static bool read_type_name(const char *word, mr_field *field)
-{
-    static const struct {
-        const char *name;
-        mr_type type;
-    } types[] = {
-        {"boolean", MR_BOOLEAN},
-        {"bool", MR_BOOLEAN},
-        {"bigint", MR_BIGINT},
-        {"int8", MR_BIGINT},
-        {"double precision", MR_DOUBLE},
-        {"float8", MR_DOUBLE},
-        {"text", MR_TEXT},
-        {"varchar", MR_TEXT},
-        {"bytea", MR_BYTEA},
-        {"timestamptz", MR_TIMESTAMPTZ},
-        {"date", MR_DATE},
-        {"jsonb", MR_JSONB},
-    };
-
-    for (uint32_t i = 0; i < MR_LENGTH(types); i++) {
-        if (strcmp(types[i].name, word) == 0) {
-            field->type = types[i].type;
-            return true;
+        const mr_yaml_pair *pair = &in->fields->pairs[in->next++];
+        if (mr_field_is_record(pair->value, &nullable)) {
+            good = open_record(r, pair, nullable) && good;
+            continue;
         }
-    }
-    return false;
-}
-
-/* numeric(p,s), numeric(p), decimal(p,s) */
-static bool read_numeric(const char *word, mr_field *field)
-{
-    const char *at = word;
-    uint32_t numbers[2] = {0, 0}, count = 0;
-
-    if (strncmp(at, "numeric", 7) != 0 && strncmp(at, "decimal", 7) != 0) {
-        return false;
-    }
-    at += 7;
-    at += strspn(at, " ");
-    if (*at != '(') {
-        return false;
-    }
-    do {
-        at++;
-        at += strspn(at, " ");
-        const size_t digits = strspn(at, "0123456789");
-        if (digits == 0 || digits > 2 || count == 2) {
+        if (r->column_count == COLUMNS_MAX) {
+            mr_load_error(r->load, pair->key->place, 209, "leave out what nobody reads",
+                          "a schema has 1 to %u columns, those of its records included",
+                          (unsigned)COLUMNS_MAX);
             return false;
         }
-        for (size_t i = 0; i < digits; i++) {
-            numbers[count] = numbers[count] * 10 + (uint32_t)(at[i] - '0');
-        }
-        count++;
-        at += digits;
-        at += strspn(at, " ");
-    } while (*at == ',');
-    if (strcmp(at, ")") != 0 || numbers[0] < 1 || numbers[0] > MR_DECIMAL_DIGITS_MAX ||
-        numbers[1] > numbers[0]) {
+        good = read_field(r, pair) && good;
+    }
+    return good;
+}
+
+/* Its fields are read next. */
+static bool open_record(reader *r, const mr_yaml_pair *pair, bool nullable)
+{
+    static const mr_key_rule rules[] = {{"type", NULL, MR_KEY_REQUIRED},
+                                        {"path", NULL, 0},
+                                        {"from", NULL, 0},
+                                        {"fields", NULL, MR_KEY_REQUIRED},
+                                        {"description", NULL, 0}};
+    mr_load *load = r->load;
+    const scope *around = &r->scopes[r->depth - 1];
+    const mr_yaml *fields = mr_yaml_get(pair->value, "fields");
+    const mr_yaml *path = mr_yaml_get(pair->value, "path");
+    const char *name = read_name(r, pair->key);
+
+    if (name == NULL) {
         return false;
     }
-    field->type = MR_NUMERIC;
-    field->precision = (uint8_t)numbers[0];
-    field->scale = (uint8_t)numbers[1];
+    const mr_key_set set = {.what = mr_load_print(load, "record \"%s\"", name),
+                            .rules = rules,
+                            .rule_count = MR_LENGTH(rules),
+                            .place = pair->key->place};
+    mr_keys_test(load, pair->value, &set);
+    if (strchr(pair->key->text, '.') != NULL) {
+        mr_load_error(load, pair->key->place, 113, "name the outer record, and this one in it",
+                      "the name of a record has no dot");
+        return false;
+    }
+    if (fields == NULL || !mr_value_is_map(load, fields, "fields")) {
+        return false;
+    }
+    if (fields->count == 0 || r->record_count == MR_RECORDS_MAX || r->depth > MR_RECORD_DEPTH_MAX) {
+        mr_load_error(load, fields->place, 209, "e.g. `fields: { id: bigint, name: text }`",
+                      "a record has a field or more; a schema has at most %u records, %u deep",
+                      (unsigned)MR_RECORDS_MAX, (unsigned)MR_RECORD_DEPTH_MAX);
+        return false;
+    }
+    scope in = {.fields = fields, .name = name, .from = around->from, .record = r->record_count};
+    if (!read_from(r, pair->value, "value|key", &in.from) ||
+        !(path != NULL ? read_path(load, path, around, &in.path, &in.path_count)
+                       : set_path(load, around, pair->key, &in.path, &in.path_count))) {
+        return false;
+    }
+    r->records[r->record_count++] = (mr_record_spec){.name = name,
+                                                     .from = in.from,
+                                                     .nullable = nullable,
+                                                     .path = in.path,
+                                                     .path_count = in.path_count,
+                                                     .first_column = r->column_count};
+    r->scopes[r->depth++] = in;
     return true;
 }
 
-static void refuse_type(mr_load *load, const mr_yaml *node, const char *word)
+static bool read_field(reader *r, const mr_yaml_pair *pair)
 {
-    static const char *const instead[][2] = {
-        {"integer", "bigint"},
-        {"int", "bigint"},
-        {"int4", "bigint"},
-        {"smallint", "bigint"},
-        {"int2", "bigint"},
-        {"real", "double precision"},
-        {"float", "double precision"},
-        {"float4", "double precision"},
-        {"double", "double precision"},
-        {"timestamp", "timestamptz"},
-        {"json", "jsonb"},
-        {"string", "text"},
-        {"bytes", "bytea"},
-        {"numeric", "numeric(18,2)"},
-        {"decimal", "numeric(18,2)"},
-        {"uuid", "text"},
-    };
-    static const char *const names[] = {"boolean",     "bigint", "text", "bytea",
-                                        "timestamptz", "date",   "jsonb"};
-    mr_nearest nearest = {.word = word};
-
-    if (strcmp(word, "interval") == 0 || strcmp(word, "record") == 0) {
-        mr_load_error(load, node->place, 109,
-                      strcmp(word, "record") == 0 ? "name its fields with `path: a.b`" : NULL,
-                      "type %s is known, but not part of this release", word);
-        return;
-    }
-    for (uint32_t i = 0; i < MR_LENGTH(instead); i++) {
-        if (strcmp(word, instead[i][0]) == 0) {
-            mr_load_error(load, node->place, 121, mr_load_print(load, "use %s", instead[i][1]),
-                          "there is no column type \"%s\"", word);
-            return;
-        }
-    }
-    for (uint32_t i = 0; i < MR_LENGTH(names); i++) {
-        mr_nearest_try(&nearest, names[i]);
-    }
-    const char *near = mr_nearest_hint(load, &nearest);
-    mr_load_error(load, node->place, 121,
-                  near != NULL ? near
-                               : "types: boolean, bigint, double precision, numeric(p,s), text, "
-                                 "bytea, timestamptz, date, jsonb; each with or without `not null`",
-                  "there is no column type \"%s\"", word);
-}
-
-static bool read_field(mr_load *load, const mr_yaml_pair *pair, bool is_kafka, mr_field *field,
-                       mr_field_spec *spec)
-{
+    mr_load *load = r->load;
+    const scope *in = &r->scopes[r->depth - 1];
+    mr_field *field = &r->fields[r->column_count];
+    mr_field_spec *spec = &r->specs[r->column_count];
     const char *text;
 
-    field->name = pair->key->text;
-    if (pair->key->size_bytes == 0 || pair->key->size_bytes > MR_NAME_BYTES_MAX) {
-        mr_load_error(load, pair->key->place, 113, NULL, "a column name has 1 to %u bytes",
-                      (unsigned)MR_NAME_BYTES_MAX);
+    field->name = read_name(r, pair->key);
+    if (field->name == NULL) {
         return false;
     }
-    if (strncmp(field->name, "meta.", 5) == 0) {
-        mr_load_error(load, pair->key->place, 113, "choose another name, and give its `path`",
-                      "columns called meta.* are the record's own");
+    for (uint32_t i = 0; i < r->column_count; i++) {
+        if (strcmp(r->fields[i].name, field->name) == 0) {
+            mr_load_error(load, pair->key->place, 103, "rename one, and give its `path`",
+                          "column \"%s\" stands twice: as a field of a record, and by this name",
+                          field->name);
+            return false;
+        }
+    }
+    r->column_count++;
+    spec->field = field;
+    spec->from = in->from;
+    if (!set_path(load, in, pair->key, &spec->path, &spec->path_count)) {
         return false;
     }
     if (pair->value->kind == MR_YAML_MAP) {
-        return read_long_form(load, pair, is_kafka, field, spec);
+        return read_long_form(r, pair, field, spec);
     }
     return mr_value_text(load, pair->value, mr_load_print(load, "column \"%s\"", field->name),
                          &text) &&
-           mr_field_type(load, pair->value, text, field) && set_path(load, spec, field->name);
+           mr_field_type(load, pair->value, text, field);
 }
 
-static bool read_long_form(mr_load *load, const mr_yaml_pair *pair, bool is_kafka, mr_field *field,
+/* The whole name of a column or record, with those of the records around it. */
+static const char *read_name(reader *r, const mr_yaml *key)
+{
+    mr_load *load = r->load;
+    const scope *in = &r->scopes[r->depth - 1];
+    const char *name =
+        in->name == NULL ? key->text : mr_load_print(load, "%s.%s", in->name, key->text);
+
+    if (key->size_bytes == 0 || strlen(name) > MR_NAME_BYTES_MAX) {
+        mr_load_error(load, key->place, 113, NULL,
+                      in->name == NULL ? "a column name has 1 to %u bytes"
+                                       : "a column name has 1 to %u bytes, those of its records "
+                                         "included",
+                      (unsigned)MR_NAME_BYTES_MAX);
+        return NULL;
+    }
+    if (in->name != NULL && strchr(key->text, '.') != NULL) {
+        mr_load_error(load, key->place, 113, "choose another name, and give its `path`",
+                      "the name of a field of a record has no dot");
+        return NULL;
+    }
+    if (strncmp(name, "meta.", 5) == 0) {
+        mr_load_error(load, key->place, 113, "choose another name, and give its `path`",
+                      "columns called meta.* are the record's own");
+        return NULL;
+    }
+    return name;
+}
+
+static bool read_long_form(reader *r, const mr_yaml_pair *pair, mr_field *field,
                            mr_field_spec *spec)
 {
     static const mr_key_rule rules[] = {
@@ -244,12 +262,13 @@ static bool read_long_form(mr_load *load, const mr_yaml_pair *pair, bool is_kafk
         {"name", NULL, 0},
         {"default", NULL, 0},
         {"format", NULL, 0},
-        {"fields", "name the fields of a record with `path: a.b`", 0},
+        {"fields", NULL, 0},
         {"description", NULL, 0},
     };
+    mr_load *load = r->load;
     const mr_yaml *map = pair->value;
     const mr_yaml *type = mr_yaml_get(map, "type"), *format = mr_yaml_get(map, "format");
-    const mr_yaml *fallback = mr_yaml_get(map, "default");
+    const mr_yaml *fallback = mr_yaml_get(map, "default"), *fields = mr_yaml_get(map, "fields");
     const char *text;
     uint32_t choice = 0;
 
@@ -260,7 +279,12 @@ static bool read_long_form(mr_load *load, const mr_yaml_pair *pair, bool is_kafk
     mr_keys_test(load, map, &set);
     bool good = type != NULL && mr_value_text(load, type, "type", &text) &&
                 mr_field_type(load, type, text, field);
-    if (!set_path(load, spec, field->name) || !read_place(load, map, is_kafka, spec)) {
+    if (fields != NULL) {
+        mr_load_error(load, fields->place, 106, "\"fields\" goes with `type: record`",
+                      "column \"%s\" is no record", field->name);
+        good = false;
+    }
+    if (!read_place(r, map, spec)) {
         good = false;
     }
     if (format != NULL) {
@@ -281,18 +305,13 @@ static bool read_long_form(mr_load *load, const mr_yaml_pair *pair, bool is_kafk
 }
 
 /* Where the value comes from: from, name, path. */
-static bool read_place(mr_load *load, const mr_yaml *map, bool is_kafka, mr_field_spec *spec)
+static bool read_place(reader *r, const mr_yaml *map, mr_field_spec *spec)
 {
-    const mr_yaml *from = mr_yaml_get(map, "from"), *name = mr_yaml_get(map, "name");
-    const mr_yaml *path = mr_yaml_get(map, "path");
-    uint32_t choice = 0;
+    mr_load *load = r->load;
+    const scope *in = &r->scopes[r->depth - 1];
+    const mr_yaml *name = mr_yaml_get(map, "name"), *path = mr_yaml_get(map, "path");
 
-    if (from != NULL && !mr_value_choice(load, from, "from", "value|key|header", NULL, &choice)) {
-        return false;
-    }
-    spec->from = (mr_from)choice;
-    if (spec->from != MR_FROM_VALUE && !is_kafka) {
-        mr_load_error(load, from->place, 120, NULL, "lines of a file have neither key nor headers");
+    if (!read_from(r, map, "value|key|header", &spec->from)) {
         return false;
     }
     if (name != NULL && spec->from != MR_FROM_HEADER) {
@@ -309,10 +328,39 @@ static bool read_place(mr_load *load, const mr_yaml *map, bool is_kafka, mr_fiel
     if (name != NULL && !mr_value_text(load, name, "name", &spec->header)) {
         return false;
     }
-    return path == NULL || read_path(load, path, spec);
+    return path == NULL || read_path(load, path, in, &spec->path, &spec->path_count);
 }
 
-static bool read_path(mr_load *load, const mr_yaml *node, mr_field_spec *spec)
+/* `from` is untouched where it is not written. */
+static bool read_from(reader *r, const mr_yaml *map, const char *choices, mr_from *from)
+{
+    const mr_yaml *node = mr_yaml_get(map, "from");
+    uint32_t choice = 0;
+
+    if (node == NULL) {
+        return true;
+    }
+    if (r->depth > 1) {
+        mr_load_error(r->load, node->place, 106, "write it on the outermost record",
+                      "a field of record \"%s\" comes from where the record comes from",
+                      r->scopes[r->depth - 1].name);
+        return false;
+    }
+    if (!mr_value_choice(r->load, node, "from", choices, NULL, &choice)) {
+        return false;
+    }
+    *from = (mr_from)choice;
+    if (*from != MR_FROM_VALUE && !r->is_kafka) {
+        mr_load_error(r->load, node->place, 120, NULL,
+                      "lines of a file have neither key nor headers");
+        return false;
+    }
+    return true;
+}
+
+/* Within a record it begins there. */
+static bool read_path(mr_load *load, const mr_yaml *node, const scope *in, const char *const **path,
+                      uint32_t *path_count)
 {
     const char *text;
     uint32_t count = 1;
@@ -323,25 +371,57 @@ static bool read_path(mr_load *load, const mr_yaml *node, mr_field_spec *spec)
     for (const char *at = text; *at != '\0'; at++) {
         count += *at == '.';
     }
-    if (text[0] == '\0' || count > MR_YAML_DEPTH_MAX) {
-        mr_load_error(load, node->place, 106, NULL, "a path has 1 to 64 names");
+    if (text[0] == '\0' || in->path_count + count > PATH_NAMES_MAX) {
+        mr_load_error(load, node->place, 106, NULL, "a path has 1 to %u names",
+                      (unsigned)PATH_NAMES_MAX);
         return false;
     }
-    const char **names = mr_load_take(load, count, sizeof(const char *));
+    const char **names = extend_path(load, in, count);
     if (names == NULL) {
         return false;
     }
     for (uint32_t i = 0; i < count; i++) {
         const size_t size = strcspn(text, ".");
-        if (size == 0) {
-            mr_load_error(load, node->place, 106, NULL, "a name of the path is empty");
+        if (size == 0 || size > MR_JSON_NAME_BYTES_MAX) {
+            mr_load_error(load, node->place, 106, NULL, "a name of the path has 1 to %u bytes",
+                          (unsigned)MR_JSON_NAME_BYTES_MAX);
             return false;
         }
-        names[i] = mr_load_print(load, "%.*s", (int)size, text);
+        names[in->path_count + i] = mr_load_print(load, "%.*s", (int)size, text);
         text += size + (text[size] == '.');
     }
-    spec->path = names;
-    spec->path_count = count;
+    *path = names;
+    *path_count = in->path_count + count;
+    return true;
+}
+
+/* The names of the record around, and room for `count` more. */
+static const char **extend_path(mr_load *load, const scope *in, uint32_t count)
+{
+    const char **names = mr_load_take(load, in->path_count + count, sizeof(const char *));
+
+    for (uint32_t i = 0; names != NULL && i < in->path_count; i++) {
+        names[i] = in->path[i];
+    }
+    return names;
+}
+
+/* The default: one member with the name as written, dots and all. */
+static bool set_path(mr_load *load, const scope *in, const mr_yaml *key, const char *const **path,
+                     uint32_t *path_count)
+{
+    if (in->path_count == PATH_NAMES_MAX) {
+        mr_load_error(load, key->place, 106, NULL, "a path has 1 to %u names",
+                      (unsigned)PATH_NAMES_MAX);
+        return false;
+    }
+    const char **names = extend_path(load, in, 1);
+    if (names == NULL) {
+        return false;
+    }
+    names[in->path_count] = key->text;
+    *path = names;
+    *path_count = in->path_count + 1;
     return true;
 }
 
@@ -351,7 +431,12 @@ static bool read_default(mr_load *load, const mr_yaml *node, const mr_field *fie
     if (!mr_value_text(load, node, "default", &spec->fallback)) {
         return false;
     }
-    if (!default_fits(field, spec->fallback)) {
+    if (field->type == MR_BYTEA) {
+        mr_load_error(load, node->place, 106, "use coalesce in a map",
+                      "bytea has no default; column \"%s\" is of that type", field->name);
+        return false;
+    }
+    if (!default_fits(load, field, spec->fallback)) {
         mr_load_error(load, node->place, 106, NULL, "\"%s\" does not fit the type of column \"%s\"",
                       spec->fallback, field->name);
         return false;
@@ -359,13 +444,14 @@ static bool read_default(mr_load *load, const mr_yaml *node, const mr_field *fie
     return true;
 }
 
-static bool default_fits(const mr_field *field, const char *text)
+static bool default_fits(mr_load *load, const mr_field *field, const char *text)
 {
     const size_t size = strlen(text);
     int64_t integer;
     int32_t days;
     double number;
     mr_int128 unscaled;
+    mr_interval interval;
     uint32_t scale;
 
     switch (field->type) {
@@ -384,26 +470,27 @@ static bool default_fits(const mr_field *field, const char *text)
         return mr_time_parse(text, size, &integer) == 0;
     case MR_DATE:
         return size == 10 && mr_date_parse(text, size, &days) == 0;
+    case MR_INTERVAL:
+        return mr_interval_parse(text, size, &interval) == 0;
     case MR_JSONB:
-    case MR_BYTEA:
-        return false;
+        return is_json(load, text);
     default:
         return true;
     }
 }
 
-/* The default: one member with the column's name. */
-static bool set_path(mr_load *load, mr_field_spec *spec, const char *name)
+static bool is_json(mr_load *load, const char *text)
 {
-    const char **names = mr_load_take(load, 1, sizeof(const char *));
+    const size_t size = strlen(text);
+    mr_json_result result = MR_JSON_OK;
 
-    if (names == NULL) {
+    if (size > DEFAULT_BYTES_MAX) {
         return false;
     }
-    names[0] = name;
-    spec->path = names;
-    spec->path_count = 1;
-    return true;
+    const uint64_t room = mr_json_canonical_room((uint32_t)size);
+    uint8_t *out = mr_load_take(load, 1, (size_t)room);
+    return out != NULL && mr_json_canonical((const uint8_t *)text, (uint32_t)size, out,
+                                            (uint32_t)room, &result) > 0;
 }
 
 static void add_hidden(mr_load *load, mr_schema *schema, mr_field *fields, mr_field_spec *specs)

@@ -17,6 +17,7 @@ static void add(mr_load *load, bool is_warning, mr_place place, uint16_t code, c
                 const char *text);
 static bool stands_before(const mr_message *a, const mr_message *b);
 static bool is_same(const mr_message *a, const mr_message *b);
+static const char *shown_line(mr_load *load, uint32_t line);
 static const char *line_of(mr_load *load, uint32_t line);
 static uint32_t distance(const char *a, const char *b);
 
@@ -103,11 +104,18 @@ void mr_load_finish_messages(mr_load *load)
         }
         if (!is_repeated) {
             messages[kept] = messages[i];
-            messages[kept].line = line_of(load, messages[i].place.line);
+            messages[kept].line = shown_line(load, messages[i].place.line);
             kept++;
         }
     }
     load->message_count = kept;
+}
+
+void mr_load_hide(mr_load *load, mr_place place)
+{
+    if (load->hidden_count < MR_HIDDEN_MAX) {
+        load->hidden[load->hidden_count++] = place;
+    }
 }
 
 void mr_nearest_try(mr_nearest *nearest, const char *candidate)
@@ -166,6 +174,29 @@ static bool is_same(const mr_message *a, const mr_message *b)
 {
     return a->code == b->code && a->place.line == b->place.line &&
            a->place.column == b->place.column && strcmp(a->text, b->text) == 0;
+}
+
+/* The line, cut where a secret begins. */
+static const char *shown_line(mr_load *load, uint32_t line)
+{
+    const char *text = line_of(load, line);
+
+    for (uint32_t i = 0; i < load->hidden_count && text != NULL; i++) {
+        const bool is_all = load->hidden_count == MR_HIDDEN_MAX;
+        uint32_t left = is_all ? 1 : load->hidden[i].column;
+        size_t size = 0;
+        if (load->hidden[i].line != line && !is_all) {
+            continue;
+        }
+        for (; text[size] != '\0'; size++) { /* Columns count characters. */
+            left -= ((uint8_t)text[size] & 0xc0) != 0x80 ? 1 : 0;
+            if (left == 0) {
+                break;
+            }
+        }
+        text = mr_load_print(load, "%.*s***", (int)size, text);
+    }
+    return text;
 }
 
 static const char *line_of(mr_load *load, uint32_t line)

@@ -33,6 +33,7 @@ static const mr_columns *group_columns(const parse *p);
 static bool column_name_valid(mr_load *load, const mr_yaml *key);
 static const char *input_name(const mr_item *item);
 static void report_expr(mr_load *load, const mr_diag *diag, const mr_yaml *node);
+static const char *column_hint(mr_load *load, const mr_schema *schema, const mr_nearest *nearest);
 static const char *visible_hint(mr_load *load, const mr_schema *schema);
 
 bool mr_options_parse(mr_load *load, const mr_item *item, const mr_schema *schema,
@@ -202,13 +203,11 @@ bool mr_plan_columns(mr_load *load, const mr_schema *schema, const mr_yaml *node
             is_repeated = is_repeated || indexes[k] == index;
         }
         if (index == UINT32_MAX || schema->fields[index].hidden || is_repeated) {
-            mr_load_error(load, node->items[i]->place, is_repeated ? 103 : 302,
-                          is_repeated            ? "take one of them out"
-                          : nearest.best != NULL ? mr_nearest_hint(load, &nearest)
-                                                 : visible_hint(load, schema),
-                          is_repeated ? "column \"%s\" stands twice in %s"
-                                      : "no column \"%s\" for %s",
-                          name, what);
+            mr_load_error(
+                load, node->items[i]->place, is_repeated ? 103 : 302,
+                is_repeated ? "take one of them out" : column_hint(load, schema, &nearest),
+                is_repeated ? "column \"%s\" stands twice in %s" : "no column \"%s\" for %s", name,
+                what);
             good = false;
             continue;
         }
@@ -216,6 +215,27 @@ bool mr_plan_columns(mr_load *load, const mr_schema *schema, const mr_yaml *node
     }
     columns->indexes = indexes;
     return good;
+}
+
+/* What to write instead of a word that is no column: a record is named by its fields. */
+static const char *column_hint(mr_load *load, const mr_schema *schema, const mr_nearest *nearest)
+{
+    const size_t size = strlen(nearest->word);
+    const char *text = "it is a record: name its fields:";
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < schema->field_count && count < COLUMNS_SHOWN; i++) {
+        const char *name = schema->fields[i].name;
+        if (!schema->fields[i].hidden && strncmp(name, nearest->word, size) == 0 &&
+            name[size] == '.') {
+            text = mr_load_print(load, "%s%s %s", text, count > 0 ? "," : "", name);
+            count++;
+        }
+    }
+    if (count > 0) {
+        return text;
+    }
+    return nearest->best != NULL ? mr_nearest_hint(load, nearest) : visible_hint(load, schema);
 }
 
 /* "columns: a, b" */

@@ -17,7 +17,6 @@ static bool make_nodes(mr_load *load);
 static bool make_node(mr_load *load, mr_item *item, uint32_t slot, uint32_t index);
 static void plan_item(mr_load *load, mr_item *item);
 static void finish(mr_load *load);
-static void number_tables(mr_load *load);
 static void make_edges(mr_load *load);
 static void set_facts(mr_load *load);
 static void set_fingerprint(mr_load *load);
@@ -120,7 +119,7 @@ static void finish(mr_load *load)
     }
     make_edges(load);
     mr_prune_old_halves(load);
-    number_tables(load);
+    mr_numbers_make(load);
     load->plan->topics = load->topics;
     load->plan->dlqs = load->dlqs;
     set_facts(load);
@@ -150,39 +149,6 @@ static void make_edges(mr_load *load)
             node->outputs[output].consumers = edges;
             node->outputs[output].consumer_count = edge_count;
         }
-    }
-}
-
-/* By names, not by place in the file. Each round numbers the smallest name not yet numbered. */
-static void number_tables(mr_load *load)
-{
-    mr_plan *plan = load->plan;
-    uint32_t total = 0;
-
-    for (uint32_t i = 0; i < plan->node_count; i++) {
-        total += load->nodes[i].table_count;
-        for (uint32_t t = 0; t < load->nodes[i].table_count; t++) {
-            load->nodes[i].tables[t].table = MR_NO_INDEX;
-        }
-    }
-    for (plan->table_count = 0; plan->table_count < total; plan->table_count++) {
-        mr_plan_node *best = NULL;
-        uint32_t best_table = 0;
-        for (uint32_t i = 0; i < plan->node_count; i++) {
-            mr_plan_node *node = &load->nodes[i];
-            for (uint32_t t = 0; t < node->table_count; t++) {
-                const int order = best == NULL ? -1 : strcmp(node->name, best->name);
-                const bool before =
-                    order < 0 ||
-                    (order == 0 && strcmp(node->table_names[t], best->table_names[best_table]) < 0);
-                if (node->tables[t].table == MR_NO_INDEX && before) {
-                    best = node;
-                    best_table = t;
-                }
-            }
-        }
-        MR_ASSERT(best != NULL);
-        best->tables[best_table].table = plan->table_count;
     }
 }
 

@@ -215,6 +215,13 @@ static bool read_key_format(mr_load *load, const mr_item *item, const mr_schema 
                           schema->fields[common->key[i]].name);
             return false;
         }
+        if (schema->fields[common->key[i]].type == MR_INTERVAL) {
+            mr_load_error(load, item->place, 409, "cast it to text in a map: `x: x::text`",
+                          "column \"%s\" of the key is an interval, of which equal ones have "
+                          "different texts",
+                          schema->fields[common->key[i]].name);
+            return false;
+        }
     }
     if (node == NULL) {
         return true;

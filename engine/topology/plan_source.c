@@ -20,14 +20,13 @@ static bool read_columns(mr_load *load, const mr_item *item, mr_schema *schema,
                          const mr_field_spec *specs, mr_source_common *common);
 static void test_watermark(mr_load *load, const mr_yaml *node);
 static bool test_pass(mr_load *load, const mr_yaml *node, const mr_schema *schema,
-                      const mr_field_spec *specs);
+                      const mr_source_common *common);
 
 void mr_plan_source(mr_load *load, mr_item *item)
 {
     const mr_source_type *type = item->source;
     const bool is_kafka = type->head.flags & MR_SOURCE_KAFKA;
     mr_source_common *common = mr_load_take(load, 1, sizeof(mr_source_common));
-    mr_field_spec *specs = NULL;
 
     MR_ASSERT(item->map != NULL && item->node != NULL);
     if (common == NULL) {
@@ -47,11 +46,10 @@ void mr_plan_source(mr_load *load, mr_item *item)
     }
     bool good = mr_plan_format(load, item, NULL) != NULL;
     good = read_words(load, item, is_kafka, common) && good;
-    mr_schema *schema = mr_fields_read(load, item, is_kafka, &specs);
+    mr_schema *schema = mr_fields_read(load, item, is_kafka, common);
     if (schema != NULL) {
-        good = read_columns(load, item, schema, specs, common) && good;
+        good = read_columns(load, item, schema, common->fields, common) && good;
         common->schema = schema;
-        common->fields = specs;
         mr_plan_set_output(item->node, 0, schema, false);
     }
     good = mr_options_parse(load, item, schema, type->head.options, type->head.option_count,
@@ -206,6 +204,13 @@ static bool read_key(mr_load *load, const mr_item *item, mr_schema *schema)
                           schema->fields[columns.indexes[i]].name);
             return false;
         }
+        if (schema->fields[columns.indexes[i]].type == MR_INTERVAL) {
+            mr_load_error(load, node->place, 409, "read it as text: `type: text`",
+                          "column \"%s\" of the key is an interval, of which equal ones have "
+                          "different texts",
+                          schema->fields[columns.indexes[i]].name);
+            return false;
+        }
         mr_field *field = (mr_field *)(uintptr_t)&schema->fields[columns.indexes[i]];
         field->nullable = false; /* NULL is a decode error there. */
         schema->key[i] = columns.indexes[i];
@@ -287,7 +292,7 @@ static bool read_columns(mr_load *load, const mr_item *item, mr_schema *schema,
         good = common->event_time != NULL && good;
     }
     if (common->tombstones == MR_TOMBSTONE_PASS) {
-        good = test_pass(load, mr_yaml_get(item->map, "tombstones"), schema, specs) && good;
+        good = test_pass(load, mr_yaml_get(item->map, "tombstones"), schema, common) && good;
     }
     return good;
 }
@@ -301,6 +306,20 @@ static bool test_record_key(mr_load *load, const mr_item *item, const mr_schema 
     const mr_yaml *key = mr_yaml_get(item->map, "key");
     const mr_place place = format != NULL ? format->place : key != NULL ? key->place : item->place;
     uint32_t from_key = 0, columns = schema->key_count, first = schema->key[0];
+
+    for (uint32_t i = 0; i < common->record_count; i++) {
+        if (common->records[i].from == MR_FROM_KEY && common->key_format != MR_KEY_JSON) {
+            /* The first one is an outermost one, so it stands in the schema itself. */
+            const mr_yaml *record =
+                mr_yaml_get(mr_yaml_get(item->map, "schema"), common->records[i].name);
+            MR_ASSERT(record != NULL);
+            mr_load_error(
+                load, record->place, 409, "use `key_format: json`",
+                "record \"%s\" is of the record key, which key_format %s has no records for",
+                common->records[i].name, words[common->key_format]);
+            return false;
+        }
+    }
 
     for (uint32_t i = 0; i < schema->field_count; i++) {
         bool is_key = false;
@@ -390,16 +409,23 @@ static bool read_start(mr_load *load, const mr_yaml *node, int64_t *start_us)
 
 /* All value columns of a passed tombstone are NULL. */
 static bool test_pass(mr_load *load, const mr_yaml *node, const mr_schema *schema,
-                      const mr_field_spec *specs)
+                      const mr_source_common *common)
 {
-    for (uint32_t i = 0; i < schema->field_count; i++) {
-        if (specs[i].from == MR_FROM_VALUE && !schema->fields[i].nullable) {
-            mr_load_error(load, node->place, 410,
-                          "use `drop`, or take key columns from the record key (`from: key`)",
-                          "a passed tombstone has no value, but column \"%s\" cannot be NULL",
-                          schema->fields[i].name);
-            return false;
-        }
+    const char *name = NULL;
+
+    for (uint32_t i = 0; i < common->record_count && name == NULL; i++) {
+        const mr_record_spec *record = &common->records[i];
+        name = record->from == MR_FROM_VALUE && !record->nullable ? record->name : NULL;
     }
-    return true;
+    for (uint32_t i = 0; i < schema->field_count && name == NULL; i++) {
+        const bool is_bad = common->fields[i].from == MR_FROM_VALUE && !schema->fields[i].nullable;
+        name = is_bad ? schema->fields[i].name : NULL;
+    }
+    if (name == NULL) {
+        return true;
+    }
+    mr_load_error(load, node->place, 410,
+                  "use `drop`, or take key columns from the record key (`from: key`)",
+                  "a passed tombstone has no value, but column \"%s\" cannot be NULL", name);
+    return false;
 }

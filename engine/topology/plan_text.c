@@ -5,6 +5,7 @@
  * about guarantees is the contract of the engine, printed with the plan it holds for.
  */
 #include "engine/base/assert.h"
+#include "engine/base/secret.h"
 #include "engine/batch/batch.h"
 #include "engine/topology/topology.h"
 #include <stdio.h>
@@ -36,6 +37,7 @@ static void unread_line(writer *w, const mr_source_common *common);
 static void table_lines(writer *w, const mr_plan_node *node);
 static void errors_line(writer *w, const mr_plan *plan, const mr_plan_node *node);
 static void guarantee_lines(writer *w, const mr_plan *plan);
+static void security_line(writer *w, const mr_plan *plan);
 static void settings_lines(writer *w, const mr_plan *plan);
 
 void mr_plan_explain(const mr_plan *plan, void (*line)(void *self, const char *text), void *self)
@@ -262,6 +264,34 @@ static void errors_line(writer *w, const mr_plan *plan, const mr_plan_node *node
     end_line(w);
 }
 
+/* How the clients speak to the brokers, where that is not the default; of secrets the names. */
+static void security_line(writer *w, const mr_plan *plan)
+{
+    char text[MR_SECRET_TEXT_MAX];
+    const bool has_sasl = plan->sasl.mechanism != NULL;
+
+    if (!plan->tls.is_on && !has_sasl) {
+        return;
+    }
+    label(w, "kafka");
+    put(w, "%s", plan->tls.is_on ? "TLS" : "");
+    if (plan->tls.ca != NULL) {
+        put(w, ", authority %s", plan->tls.ca);
+    }
+    if (plan->tls.cert != NULL) {
+        put(w, ", certificate %s", plan->tls.cert);
+    }
+    if (plan->tls.is_on && plan->tls.key_password != MR_NO_INDEX) {
+        put(w, ", key's password %s",
+            mr_secret_text(plan->secrets[plan->tls.key_password].name, text));
+    }
+    if (has_sasl) {
+        put(w, "%s%s as %s, password %s", plan->tls.is_on ? "; " : "", plan->sasl.mechanism,
+            plan->sasl.username, mr_secret_text(plan->secrets[plan->sasl.password].name, text));
+    }
+    end_line(w);
+}
+
 static void settings_lines(writer *w, const mr_plan *plan)
 {
     label(w, "commit");
@@ -272,6 +302,16 @@ static void settings_lines(writer *w, const mr_plan *plan)
     }
     put(w, "every %lld ms, or %llu records", (long long)(plan->commit.interval_us / 1000),
         (unsigned long long)plan->commit.records);
+    end_line(w);
+    security_line(w, plan);
+    label(w, "poison");
+    put(w, "after %u failures at the same offsets the record is found and ", plan->poison.after);
+    if (plan->poison.has_dlq) {
+        put(w, "goes to dlq %s, topic %s", plan->dlqs[plan->poison.dlq].name,
+            plan->topics[plan->dlqs[plan->poison.dlq].topic].name);
+    } else {
+        put(w, "stops the worker");
+    }
     end_line(w);
     label(w, "state");
     put(w, "%s",

@@ -9,6 +9,8 @@
 #include "engine/topology/topology_private.h"
 #include <string.h>
 
+enum { POISON_AFTER = 3, POISON_AFTER_MAX = 100 };
+
 #define STOP_PER_US_MIN INT64_C(1000000)
 #define STOP_PER_US_MAX (INT64_C(7) * 24 * 3600 * 1000000)
 
@@ -65,6 +67,9 @@ void mr_routes_resolve(mr_load *load, const mr_item *item, uint32_t classes, con
 
 void mr_routes_finish(mr_load *load)
 {
+    if (load->poison_dlq != NULL) {
+        load->plan->poison.has_dlq = use_dlq(load, load->poison_dlq, &load->plan->poison.dlq);
+    }
     for (uint32_t i = 0; i < load->dlq_item_count; i++) {
         const mr_dlq_item *dlq = &load->dlq_items[i];
         if (!dlq->is_used && load->error_count == 0) { /* An error may have hidden its use. */
@@ -165,6 +170,7 @@ static void read_errors(mr_load *load)
     const mr_yaml *map = mr_yaml_get(load->root, "errors");
     mr_error_route route;
 
+    load->plan->poison.after = POISON_AFTER;
     if (map == NULL || !mr_value_is_map(load, map, "errors")) {
         return;
     }
@@ -186,14 +192,11 @@ static void read_errors(mr_load *load)
     }
 }
 
-/* Its default may be written down; another choice is not built. */
+/* `{ after, stop | dlq }`: a record with which the worker fails again and again. */
 static void read_poison(mr_load *load, const mr_yaml *node)
 {
-    static const mr_key_rule rules[] = {
-        {"after", NULL, 0},
-        {"stop", NULL, 0},
-        {"dlq", "an epoch that fails again and again is not narrowed to its record", 0}};
-    uint64_t after = 3;
+    static const mr_key_rule rules[] = {{"after", NULL, 0}, {"stop", NULL, 0}, {"dlq", NULL, 0}};
+    uint64_t after = POISON_AFTER;
     bool stop = true;
 
     if (!mr_value_is_map(load, node, "errors.poison")) {
@@ -205,16 +208,19 @@ static void read_poison(mr_load *load, const mr_yaml *node)
                             .place = node->place};
     mr_keys_test(load, node, &set);
     const mr_yaml *value = mr_yaml_get(node, "after");
-    if (value != NULL && mr_value_count(load, value, "errors.poison.after", 1, 100, &after) &&
-        after != 3) {
-        mr_load_error(load, value->place, 109, "leave it out, or write `after: 3`",
-                      "errors.poison.after %llu is known, but not part of this release",
-                      (unsigned long long)after);
+    if (value != NULL) {
+        (void)mr_value_count(load, value, "errors.poison.after", 1, POISON_AFTER_MAX, &after);
     }
+    load->plan->poison.after = (uint32_t)after;
+    load->poison_dlq = mr_yaml_get(node, "dlq");
     value = mr_yaml_get(node, "stop");
     if (value != NULL && mr_value_boolean(load, value, "errors.poison.stop", &stop) && !stop) {
-        mr_load_error(load, value->place, 109, "leave it out, or write `stop: true`",
-                      "errors.poison without stop is known, but not part of this release");
+        mr_load_error(load, value->place, 106, "leave it out", "stop: false says nothing");
+    }
+    if ((value != NULL) == (load->poison_dlq != NULL)) {
+        mr_load_error(load, node->place, 603, "one of dlq: NAME, stop: true",
+                      "\"errors.poison\" must have exactly one ending, not %u",
+                      value != NULL ? 2U : 0U);
     }
 }
 

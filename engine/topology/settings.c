@@ -1,10 +1,7 @@
 /*
- * settings.c - what a document says beside its items: kafka, delivery, commit, state, memory.
- *
- * Defaults are those of the language. Properties of the client that millrace owns, and secrets,
- * are refused in `kafka.client`, since an override there would break what the engine promises.
+ * settings.c - what a document says beside its items: delivery, commit, state, memory. Defaults are
+ * those of the language.
  */
-#define _GNU_SOURCE
 #include "engine/base/assert.h"
 #include "engine/base/decimal.h"
 #include "engine/topology/topology_private.h"
@@ -17,86 +14,17 @@ enum {
     DIRTY_STATE_BYTES_MAX = 56 << 20,
     CHECKPOINT_US = 300000000,
     CHECKPOINT_US_MIN = 1000000,
-    BROKERS_MAX = 64,
     VALUE_BYTES_MAX = 1 << 20
 };
 
 #define CHECKPOINT_US_MAX (INT64_C(86400) * 1000000)
 
-/* Properties that librdkafka gets from millrace alone. */
-static const char *const owned[] = {
-    "acks",
-    "allow.auto.create.topics",
-    "auto.commit.interval.ms",
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "check.crcs",
-    "client.id",
-    "delivery.report.only.error",
-    "delivery.timeout.ms",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.gapless.guarantee",
-    "enable.idempotence",
-    "enable.metrics.push",
-    "enable.partition.eof",
-    "fetch.max.bytes",
-    "fetch.message.max.bytes",
-    "fetch.min.bytes",
-    "fetch.queue.backoff.ms",
-    "group.id",
-    "group.instance.id",
-    "group.protocol",
-    "isolation.level",
-    "max.in.flight",
-    "max.in.flight.requests.per.connection",
-    "max.partition.fetch.bytes",
-    "message.max.bytes",
-    "message.send.max.retries",
-    "message.timeout.ms",
-    "metadata.broker.list",
-    "partition.assignment.strategy",
-    "partitioner",
-    "queue.buffering.max.kbytes",
-    "queue.buffering.max.messages",
-    "queued.max.messages.kbytes",
-    "queued.min.messages",
-    "reconnect.backoff.max.ms",
-    "reconnect.backoff.ms",
-    "request.required.acks",
-    "retries",
-    "retry.backoff.max.ms",
-    "retry.backoff.ms",
-    "socket.nagle.disable",
-    "socket.timeout.ms",
-    "transaction.timeout.ms",
-    "transactional.id",
-};
-
-static const char *const secret[] = {
-    "sasl.oauthbearer.client.secret",
-    "sasl.oauthbearer.config",
-    "sasl.password",
-    "ssl.key.password",
-    "ssl.key.pem",
-    "ssl.keystore.password",
-    "ssl_key",
-};
-
-static void read_kafka(mr_load *load);
-static void read_brokers(mr_load *load, const mr_yaml *node);
-static bool test_brokers(mr_load *load, const mr_yaml *node, const char *text);
-static void read_client(mr_load *load, const mr_yaml *node);
-static void read_property(mr_load *load, const mr_yaml_pair *pair, mr_plan_property *properties);
-static bool is_one_of(const char *word, const char *const *words, uint32_t count);
 static void read_delivery(mr_load *load);
 static void read_commit(mr_load *load);
 static void read_commit_times(mr_load *load, const mr_yaml *map);
 static void read_state(mr_load *load);
 static void read_memory(mr_load *load);
 static void read_share(mr_load *load, const mr_yaml *node, const char *what, mr_plan_size *size);
-static const mr_yaml *section(mr_load *load, const char *name, const mr_key_rule *rules,
-                              uint32_t rule_count);
 static const char *size_text(mr_load *load, uint64_t bytes);
 static void test_size(mr_load *load, const mr_yaml *node, const char *what, uint64_t least,
                       uint64_t most, uint64_t *bytes);
@@ -104,16 +32,15 @@ static void test_size(mr_load *load, const mr_yaml *node, const char *what, uint
 void mr_settings_read(mr_load *load)
 {
     MR_ASSERT(load->root != NULL && load->plan != NULL);
-    read_kafka(load);
+    mr_kafka_read(load);
     read_delivery(load);
     read_commit(load);
     read_state(load);
     read_memory(load);
 }
 
-/* A top-level map with its keys tested; NULL = absent or wrong. */
-static const mr_yaml *section(mr_load *load, const char *name, const mr_key_rule *rules,
-                              uint32_t rule_count)
+const mr_yaml *mr_settings_section(mr_load *load, const char *name, const mr_key_rule *rules,
+                                   uint32_t rule_count)
 {
     const mr_yaml *map = mr_yaml_get(load->root, name);
 
@@ -126,138 +53,6 @@ static const mr_yaml *section(mr_load *load, const char *name, const mr_key_rule
                             .place = map->place};
     mr_keys_test(load, map, &set);
     return map;
-}
-
-static void read_kafka(mr_load *load)
-{
-    static const mr_key_rule rules[] = {
-        {"brokers", NULL, MR_KEY_REQUIRED},
-        {"client_id", NULL, 0},
-        {"tls", "secrets are not built yet", 0},
-        {"sasl", "secrets are not built yet", 0},
-        {"client", NULL, 0},
-    };
-    const mr_yaml *map = section(load, "kafka", rules, MR_LENGTH(rules));
-
-    load->kafka = mr_yaml_get(load->root, "kafka");
-    load->plan->client_id = load->plan->app;
-    if (map == NULL) {
-        return;
-    }
-    const mr_yaml *brokers = mr_yaml_get(map, "brokers");
-    const mr_yaml *client_id = mr_yaml_get(map, "client_id");
-    const mr_yaml *client = mr_yaml_get(map, "client");
-    if (brokers != NULL) {
-        read_brokers(load, brokers);
-    }
-    if (client_id != NULL) {
-        (void)mr_value_text(load, client_id, "kafka.client_id", &load->plan->client_id);
-    }
-    if (client != NULL) {
-        read_client(load, client);
-    }
-}
-
-/* One comma-separated text; a variable may hold several brokers. */
-static void read_brokers(mr_load *load, const mr_yaml *node)
-{
-    const char *all = NULL;
-
-    if (!mr_value_is_list(load, node, "kafka.brokers")) {
-        return;
-    }
-    if (node->count == 0 || node->count > BROKERS_MAX) {
-        mr_load_error(load, node->place, 106, NULL, "kafka.brokers must name 1 to %u brokers",
-                      (unsigned)BROKERS_MAX);
-        return;
-    }
-    for (uint32_t i = 0; i < node->count; i++) {
-        const char *text;
-        if (mr_value_text(load, node->items[i], "a broker", &text) &&
-            test_brokers(load, node->items[i], text)) {
-            all = all == NULL ? text : mr_load_print(load, "%s,%s", all, text);
-        }
-    }
-    load->plan->brokers = all;
-}
-
-static bool test_brokers(mr_load *load, const mr_yaml *node, const char *text)
-{
-    const char *at = text;
-
-    for (;;) {
-        const size_t size = strcspn(at, ",");
-        const char *colon = memrchr(at, ':', size);
-        int64_t port = 0;
-        const bool good =
-            colon != NULL && colon > at && memchr(at, ' ', size) == NULL &&
-            mr_integer_parse(colon + 1, size - (size_t)(colon - at) - 1, &port) == 0 && port > 0 &&
-            port <= UINT16_MAX;
-        if (!good) {
-            mr_load_error(load, node->place, 106, "e.g. `brokers: [localhost:9092]`",
-                          "\"%.*s\" is no broker: it must be host:port", (int)size, at);
-            return false;
-        }
-        if (at[size] == '\0') {
-            return true;
-        }
-        at += size + 1;
-    }
-}
-
-static void read_client(mr_load *load, const mr_yaml *node)
-{
-    mr_plan_property *properties;
-
-    if (!mr_value_is_map(load, node, "kafka.client")) {
-        return;
-    }
-    if (node->count > MR_PROPERTIES_MAX) {
-        mr_load_error(load, node->place, 209, NULL, "kafka.client has more than %u properties",
-                      (unsigned)MR_PROPERTIES_MAX);
-        return;
-    }
-    properties = mr_load_take(load, node->count + 1, sizeof(mr_plan_property));
-    if (properties == NULL) {
-        return;
-    }
-    load->plan->properties = properties;
-    for (uint32_t i = 0; i < node->count; i++) {
-        read_property(load, &node->pairs[i], properties);
-    }
-}
-
-static void read_property(mr_load *load, const mr_yaml_pair *pair, mr_plan_property *properties)
-{
-    const char *name = pair->key->text;
-    const char *value;
-
-    if (is_one_of(name, owned, MR_LENGTH(owned))) {
-        mr_load_error(load, pair->key->place, 115, "leave it out",
-                      "millrace sets the client property \"%s\" itself", name);
-        return;
-    }
-    if (is_one_of(name, secret, MR_LENGTH(secret))) {
-        mr_load_error(load, pair->key->place, 109, NULL,
-                      "a secret such as \"%s\" must not stand in a topology, and secrets are not "
-                      "part of this release",
-                      name);
-        return;
-    }
-    if (mr_value_text(load, pair->value, name, &value)) {
-        properties[load->plan->property_count++] =
-            (mr_plan_property){.name = name, .value = value, .place = pair->key->place};
-    }
-}
-
-static bool is_one_of(const char *word, const char *const *words, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(word, words[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static void read_delivery(mr_load *load)
@@ -279,7 +74,7 @@ static void read_commit(mr_load *load)
         {"interval", NULL, 0}, {"dirty_state", NULL, 0},         {"output", NULL, 0},
         {"records", NULL, 0},  {"transaction_timeout", NULL, 0}, {"slots", NULL, 0},
     };
-    const mr_yaml *map = section(load, "commit", rules, MR_LENGTH(rules));
+    const mr_yaml *map = mr_settings_section(load, "commit", rules, MR_LENGTH(rules));
     mr_plan *plan = load->plan;
     const mr_yaml *node;
     uint64_t slots = 1;
@@ -345,7 +140,7 @@ static void read_state(mr_load *load)
         {"checkpoint", NULL, 0}, {"wal_max", NULL, 0},
         {"value_max", NULL, 0},  {"topics", "no internal topics are made", 0},
     };
-    const mr_yaml *map = section(load, "state", rules, MR_LENGTH(rules));
+    const mr_yaml *map = mr_settings_section(load, "state", rules, MR_LENGTH(rules));
     mr_plan *plan = load->plan;
     const mr_yaml *node = mr_yaml_get(map, "durability");
     uint32_t choice = 0;
@@ -382,7 +177,7 @@ static void read_state(mr_load *load)
 static void read_memory(mr_load *load)
 {
     static const mr_key_rule rules[] = {{"total", NULL, 0}, {"kafka", NULL, 0}};
-    const mr_yaml *map = section(load, "memory", rules, MR_LENGTH(rules));
+    const mr_yaml *map = mr_settings_section(load, "memory", rules, MR_LENGTH(rules));
 
     load->plan->memory.total.percent = 50;
     load->plan->memory.kafka.percent = 25;

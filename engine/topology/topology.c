@@ -89,12 +89,14 @@ static void run(mr_load *load)
     if (load->items == NULL || load->order == NULL || load->no_memory) {
         return;
     }
+    mr_secrets_read(load);
     mr_settings_read(load);
     mr_routes_read(load);
     mr_check_graph(load);
     find_headers(load);
     if (!load->no_memory) {
         mr_plan_make(load);
+        mr_secrets_finish(load);
     }
 }
 

@@ -24,6 +24,7 @@ enum {
     MR_HEADERS_MAX = 32,         /* Different meta.header('x') of a document. */
     MR_ITEMS_MAX = MR_PLAN_NODES_MAX,
     MR_DLQS_MAX = 64,
+    MR_HIDDEN_MAX = 64, /* Secrets in the file; with so many no line is shown. */
     MR_PROPERTIES_MAX = 128
 };
 
@@ -98,6 +99,13 @@ typedef struct mr_dlq_item {
     uint32_t index; /* In mr_plan.dlqs, once it is used. */
 } mr_dlq_item;
 
+typedef struct mr_secret_item {
+    const char *name;
+    mr_place place;
+    const char *file, *env; /* One of them. */
+    uint32_t index;         /* In mr_plan.secrets, once an option uses it. */
+} mr_secret_item;
+
 typedef struct mr_load {
     mr_arena *arena;
     const mr_topology_source *source;
@@ -114,8 +122,13 @@ typedef struct mr_load {
     uint32_t header_count;
     mr_dlq_item *dlq_items;
     uint32_t dlq_item_count;
+    mr_secret_item *secret_items;
+    uint32_t secret_item_count;
+    mr_place hidden[MR_HIDDEN_MAX]; /* From here on messages do not show the line. */
+    uint32_t hidden_count;
     const mr_yaml *kafka; /* The map `kafka:`, NULL = absent. */
     const mr_yaml *errors_default;
+    const mr_yaml *poison_dlq; /* The value of errors.poison.dlq; NULL = absent. */
     bool delivery_given;
     mr_plan *plan; /* Being built. */
     mr_plan_node *nodes;
@@ -132,6 +145,8 @@ void mr_load_warning(mr_load *load, mr_place place, uint16_t code, const char *h
 void mr_load_diag(mr_load *load, const mr_diag *diag, mr_place place);
 /* Sorts by position, drops equal ones, adds the lines. */
 void mr_load_finish_messages(mr_load *load);
+/* Messages do not show the line from here on: a secret stands there. */
+void mr_load_hide(mr_load *load, mr_place place);
 /* Zeroed; NULL (and load->no_memory) = the limit is reached. */
 void *mr_load_take(mr_load *load, size_t count, size_t size_bytes);
 /* Formats into the arena; "" when there is no memory. */
@@ -201,6 +216,16 @@ bool mr_name_valid(const char *name, bool dashes);
 void mr_model_read(mr_load *load);
 /* kafka, delivery, commit, state, memory; what is not in items. */
 void mr_settings_read(mr_load *load);
+/* A top-level map with its keys tested; NULL = absent or wrong. */
+const mr_yaml *mr_settings_section(mr_load *load, const char *name, const mr_key_rule *rules,
+                                   uint32_t rule_count);
+/* kafka_settings.c: `kafka:`. */
+void mr_kafka_read(mr_load *load);
+/* secrets.c: `secrets:`, before whatever uses one; and, at the end, those nobody uses. */
+void mr_secrets_read(mr_load *load);
+void mr_secrets_finish(mr_load *load);
+/* `{ secret: NAME }`: its index in the plan. */
+bool mr_value_secret(mr_load *load, const mr_yaml *node, const char *what, uint32_t *index);
 /* Names, `from`, cycles, what is used; makes load->order. */
 void mr_check_graph(mr_load *load);
 /* dlqs and errors. */
@@ -233,6 +258,9 @@ typedef struct mr_plan_build { /* Behind mr_plan_node.build while planning. */
 
 /* Plans all items in order, then prunes; complete unless load->error_count. */
 void mr_plan_make(mr_load *load);
+
+/* numbers.c: fills in the numbers of tables and topics. */
+void mr_numbers_make(mr_load *load);
 void mr_plan_source(mr_load *load, mr_item *item);
 void mr_plan_step(mr_load *load, mr_item *item);
 void mr_plan_sink(mr_load *load, mr_item *item);
@@ -259,11 +287,14 @@ void mr_options_columns(const mr_option *options, uint32_t option_count, const v
                         bool *needed);
 /* The format of that name, not refused; NULL after a message. */
 const mr_format_entry *mr_plan_format(mr_load *load, const mr_item *item, const char *fallback);
-/* The columns of a source with its hidden ones. NULL after a message. */
+/* The columns of a source with its hidden ones; sets `fields` and `records`. NULL after a message.
+ */
 mr_schema *mr_fields_read(mr_load *load, const mr_item *item, bool is_kafka,
-                          mr_field_spec **fields);
+                          mr_source_common *common);
 /* "text not null", "numeric(18,2)"; false = not a type, after a message at `node`. */
 bool mr_field_type(mr_load *load, const mr_yaml *node, const char *text, mr_field *field);
+/* Whether a field is written as `{ type: record, ... }`, with or without `not null`. */
+bool mr_field_is_record(const mr_yaml *value, bool *nullable);
 
 /* "a, b" */
 const char *mr_column_list(mr_load *load, const mr_schema *schema, const uint16_t *columns,

@@ -21,6 +21,7 @@ typedef struct mr_engine_options { /* Borrowed for the call. */
     bool take_over;                /* Fence a living worker that has the same state. */
     /* Answers to a refused recovery, as written on the command line; NULL = none. */
     const char *adopt_offsets, *accept_regression, *reset_offsets;
+    bool retry_poison;         /* Forget what failed attempts have shown. */
     bool progress;             /* A line a second on standard error. */
     int log_format, log_level; /* mr_log_format and mr_log_level of engine/base/log.h */
 } mr_engine_options;

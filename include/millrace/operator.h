@@ -80,6 +80,10 @@ uint32_t mr_task_partition(const mr_task *task);
  */
 void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_error error);
 
+/* The same, with the column or record that is to blame, for messages; NULL = none alone. */
+void mr_task_reject_column(mr_task *task, const mr_batch *in, uint32_t row, mr_row_error error,
+                           const char *column);
+
 /* Stops the epoch with a story; returns MR_STEP_FAILED. `status` decides what follows. */
 MR_MUST_USE mr_step mr_task_fail(mr_task *task, mr_status status, const char *format, ...)
     MR_PRINTF(3, 4);

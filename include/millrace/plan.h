@@ -19,6 +19,7 @@ enum {
     MR_PLAN_OUTPUTS_MAX = 8, /* Outputs of a node, the error output included. */
     MR_PLAN_TABLES_MAX = 4,  /* Tables of a node. */
     MR_PLAN_TOPICS_MAX = 256,
+    MR_PLAN_SECRETS_MAX = 64,
     MR_NO_INDEX = 0xffffffffu
 };
 
@@ -84,6 +85,7 @@ typedef struct mr_plan_node {
 typedef struct mr_plan_topic {
     const char *name;
     uint32_t source;            /* Node that reads it, or MR_NO_INDEX. */
+    uint32_t number;            /* Of its name alone; what stored state calls the input. */
     bool is_output;             /* A sink or DLQ writes it. */
     uint32_t create_partitions; /* `create:`; 0 = the topic must exist. */
     int32_t create_replication; /* -1 = the broker's default. */
@@ -100,6 +102,11 @@ typedef struct mr_plan_property { /* A librdkafka property of `kafka.client:`. *
     const char *name, *value;
     mr_place place;
 } mr_plan_property;
+
+typedef struct mr_plan_secret { /* Where a secret lies: one of file and env. Never what it is. */
+    const char *name, *file, *env;
+    mr_place place;
+} mr_plan_secret;
 
 typedef struct mr_plan_size { /* A size, or a share of something. */
     uint64_t bytes;           /* 0 when percent is given. */
@@ -118,14 +125,30 @@ typedef struct mr_plan {
     uint32_t topic_count;
     const mr_plan_dlq *dlqs;
     uint32_t dlq_count;
-    uint32_t table_count; /* Tables of one task; table numbers are below it. */
+    uint32_t table_count; /* Tables of one task; their numbers come from their names. */
     bool has_kafka;       /* False: no commit point; the run starts empty, at the beginning. */
     bool is_stateful, is_bounded;
     mr_delivery delivery;
+    struct {            /* errors.poison */
+        uint32_t after; /* Failures at the same offsets; 0 = not counted. */
+        uint32_t dlq;   /* has_dlq: index in dlqs; else the worker stops. */
+        bool has_dlq;
+    } poison;
     const char *brokers; /* Comma-separated; NULL without kafka. */
     const char *client_id;
     const mr_plan_property *properties;
     uint32_t property_count;
+    const mr_plan_secret *secrets; /* Those that something uses. */
+    uint32_t secret_count;
+    struct {
+        bool is_on;
+        const char *ca, *cert, *key; /* Paths; NULL = not given. */
+        uint32_t key_password;       /* Index in secrets, MR_NO_INDEX = none. */
+    } tls;
+    struct {
+        const char *mechanism, *username; /* mechanism NULL: no SASL. */
+        uint32_t password;                /* Index in secrets. */
+    } sasl;
     struct {
         int64_t interval_us, transaction_timeout_us;
         uint64_t dirty_state_bytes, output_bytes, records;

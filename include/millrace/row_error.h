@@ -25,11 +25,13 @@ enum {
     MR_ROW_EVENT_TIME,   /* The event-time expression is NULL or fails. */
     /* Expressions: the SQLSTATE is the name. */
     MR_ROW_22003, /* Numeric value out of range. */
+    MR_ROW_0A000, /* Feature not supported: bins of months. */
     MR_ROW_22012, /* Division by zero. */
     MR_ROW_22P02, /* Invalid text representation. */
     MR_ROW_22007, /* Invalid datetime format. */
     MR_ROW_22008, /* Datetime field overflow. */
     MR_ROW_22011, /* Negative length of a substring. */
+    MR_ROW_22015, /* Interval field overflow. */
     MR_ROW_2201E, /* Logarithm of a number that is not positive. */
     MR_ROW_2201F, /* Power or root without a real result. */
     MR_ROW_22023, /* Invalid parameter value, jsonb of the wrong kind. */
@@ -40,6 +42,8 @@ enum {
     MR_ROW_STATE_KEY,        /* The key is longer than 4 KiB. */
     MR_ROW_OUTPUT_TOO_LARGE, /* The record is too large for the topic. */
     MR_ROW_OUTPUT_KEY_NULL,  /* An upsert sink met a key without bytes. */
+    /* Anything. */
+    MR_ROW_POISON, /* The worker failed with this record alone, again and again. */
     MR_ROW_ERROR_COUNT
 };
 

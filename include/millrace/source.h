@@ -43,11 +43,22 @@ typedef struct mr_field_spec { /* One column of a source; index = column of its 
     bool needed;        /* Some step or sink reads it; others are neither converted nor tested. */
     mr_meta meta;       /* MR_FROM_META */
     const char *header; /* MR_FROM_HEADER, or MR_META_HEADER: its name. */
-    const char *const *path; /* MR_FROM_VALUE: member names from the outside in. */
+    const char *const *path; /* MR_FROM_VALUE, MR_FROM_KEY: member names from the outside in. */
     uint32_t path_count;
     mr_time_format time_format;
     const char *fallback; /* `default:` as text, NULL = none. */
 } mr_field_spec;
+
+enum { MR_RECORDS_MAX = 64, MR_RECORD_DEPTH_MAX = 8 }; /* Of one schema; one in another. */
+
+typedef struct mr_record_spec { /* A field of `type: record`; its fields are columns `name.x`. */
+    const char *name;           /* With those of the records around it, as `a.b`. */
+    mr_from from;               /* MR_FROM_VALUE or MR_FROM_KEY */
+    bool nullable;
+    const char *const *path; /* Member names from the outside in. */
+    uint32_t path_count;
+    uint32_t first_column, column_count; /* All columns in it, at any depth. */
+} mr_record_spec;
 
 typedef enum mr_key_format {
     MR_KEY_TEXT,
@@ -66,6 +77,8 @@ typedef enum mr_tombstones {
 typedef struct mr_source_common { /* What the keys common to all sources say; owned by the plan. */
     const mr_schema *schema;
     const mr_field_spec *fields; /* schema->field_count */
+    const mr_record_spec *records;
+    uint32_t record_count;
     const struct mr_format_type *format;
     const void *format_spec;
     mr_key_format key_format;

@@ -296,14 +296,16 @@ static mr_step reject(file_source *self, mr_task *task, const mr_batch *out, uin
         if (error == MR_ROW_OK) {
             continue;
         }
+        const char *column = mr_decoder_blame(self->decoder, row, error);
         if (self->node->on_error.kind == MR_ROUTE_STOP) {
             return mr_task_fail(task, MR_ERR_ROW,
-                                "E_ROW_REJECTED: %s:%" PRIu64 ": %s rejected the line: %s (%s); "
-                                "give the source an on_error route, or mend the line",
+                                "E_ROW_REJECTED: %s:%" PRIu64 ": %s rejected the line: %s%s%s "
+                                "(%s); give the source an on_error route, or mend the line",
                                 self->path, self->line + row + 1, self->node->name,
-                                mr_row_error_text(error), mr_row_error_name(error));
+                                mr_row_error_text(error), column != NULL ? ": " : "",
+                                column != NULL ? column : "", mr_row_error_name(error));
         }
-        mr_task_reject(task, out, row, error);
+        mr_task_reject_column(task, out, row, error, column);
     }
     return MR_STEP_NEXT;
 }

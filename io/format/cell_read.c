@@ -3,10 +3,13 @@
  *
  * What would lose something is refused: 1.5 or 2^63 for bigint, digits beyond a numeric's scale
  * (2.500 has one), a number for text, a time outside the years 1-9999. bigint, numeric and double
- * also take a string that holds a number. The rules are those of docs/topology.md, "Fields".
+ * also take a string that holds a number; bytea is base64 text. The rules are those of
+ * docs/topology.md, "Fields".
  */
 #include "engine/base/assert.h"
+#include "engine/base/bytes_text.h"
 #include "engine/base/decimal.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
 #include "engine/base/utf8.h"
 #include "engine/batch/batch.h"
@@ -31,25 +34,8 @@ static bool read_number(const mr_cell_target *to, uint32_t row, const char *text
                         uint32_t size_bytes);
 static mr_row_error read_jsonb(const mr_cell_target *to, uint32_t row, const mr_json_value *value,
                                uint8_t **scratch, uint8_t *scratch_end);
-
-bool mr_type_is_json(mr_type type)
-{
-    switch (type) {
-    case MR_BOOLEAN:
-    case MR_BIGINT:
-    case MR_DOUBLE:
-    case MR_NUMERIC:
-    case MR_TEXT:
-    case MR_TIMESTAMPTZ:
-    case MR_DATE:
-    case MR_JSONB:
-        return true;
-    case MR_BYTEA:
-    case MR_INTERVAL:
-        break;
-    }
-    return false;
-}
+static mr_row_error read_base64(const mr_cell_target *to, uint32_t row, const mr_json_value *value,
+                                uint8_t **scratch, uint8_t *scratch_end);
 
 mr_row_error mr_cell_from_text(const mr_cell_target *to, uint32_t row, const uint8_t *text,
                                uint32_t size_bytes)
@@ -84,6 +70,8 @@ mr_row_error mr_cell_from_text(const mr_cell_target *to, uint32_t row, const uin
                mr_date_parse(chars, size_bytes, (int32_t *)to->cells + row) == 0;
         break;
     case MR_INTERVAL:
+        good = mr_interval_parse(chars, size_bytes, (mr_interval *)to->cells + row) == 0;
+        break;
     case MR_JSONB:
         MR_ASSERT(!"a type with a text form of its own");
     }
@@ -128,8 +116,11 @@ mr_row_error mr_cell_from_json(const mr_cell_target *to, uint32_t row, const mr_
                mr_date_parse(value->text, value->size_bytes, (int32_t *)to->cells + row) == 0;
         break;
     case MR_BYTEA:
+        return is_string ? read_base64(to, row, value, scratch, scratch_end) : MR_ROW_DECODE_TYPE;
     case MR_INTERVAL:
-        MR_ASSERT(!"refused when the plan was made");
+        good = is_string && mr_interval_parse(value->text, value->size_bytes,
+                                              (mr_interval *)to->cells + row) == 0;
+        break;
     }
     return good ? MR_ROW_OK : MR_ROW_DECODE_TYPE;
 }
@@ -276,6 +267,24 @@ static mr_row_error read_jsonb(const mr_cell_target *to, uint32_t row, const mr_
         return mr_json_row_error(result);
     }
     ((mr_view *)to->cells)[row] = (mr_view){.bytes = out, .size_bytes = size_bytes};
+    *scratch = out + size_bytes;
+    return MR_ROW_OK;
+}
+
+static mr_row_error read_base64(const mr_cell_target *to, uint32_t row, const mr_json_value *value,
+                                uint8_t **scratch, uint8_t *scratch_end)
+{
+    uint8_t *out = *scratch;
+
+    if ((size_t)(scratch_end - out) < value->size_bytes / 4 * 3 || out == scratch_end) {
+        return MR_ROW_54000;
+    }
+    const int64_t size_bytes =
+        mr_base64_parse((const uint8_t *)value->text, value->size_bytes, out);
+    if (size_bytes < 0) {
+        return MR_ROW_DECODE_TYPE;
+    }
+    ((mr_view *)to->cells)[row] = (mr_view){.bytes = out, .size_bytes = (uint32_t)size_bytes};
     *scratch = out + size_bytes;
     return MR_ROW_OK;
 }

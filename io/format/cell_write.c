@@ -1,19 +1,24 @@
 /*
  * cell_write.c - one value as JSON or as text.
  *
- * numeric with all digits of its scale; double as the shortest text that reads back equal, NaN and
- * infinities as strings; timestamptz as ISO 8601 with 0, 3 or 6 fraction digits, or as a number.
- * Bounds are cheap for short texts (every byte escaped) and exact for long ones, so that a long
- * text is never refused for room it would not need.
+ * numeric with all digits of its scale; bytea as base64; double as the shortest text that reads
+ * back equal, NaN and infinities as strings; timestamptz as ISO 8601 with 0, 3 or 6 fraction
+ * digits, or as a number. Bounds are cheap for short texts (every byte escaped) and exact for long
+ * ones, so that a long text is never refused for room it would not need.
  */
 #include "engine/base/assert.h"
+#include "engine/base/bytes_text.h"
 #include "engine/base/decimal.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
 #include "io/format/format_private.h"
 #include <math.h>
 #include <string.h>
 
 enum { SHORT_TEXT_BYTES = 128 };
+_Static_assert((int)MR_INTERVAL_TEXT_MAX + 2 <= MR_CELL_TEXT_MAX &&
+                   (int)MR_DECIMAL_TEXT_MAX + 2 <= MR_CELL_TEXT_MAX,
+               "room for every printed value between quotes");
 
 static uint32_t print_fixed(const mr_field *field, const mr_column *column, uint32_t row,
                             uint8_t *out);
@@ -57,6 +62,7 @@ uint32_t mr_cell_to_json(const mr_field *field, const mr_column *column, uint32_
         }
         return print_fixed(field, column, row, out);
     case MR_DATE:
+    case MR_INTERVAL:
         return put_quoted_ascii(text, print_fixed(field, column, row, text), out);
     case MR_DOUBLE:
         if (!isfinite(column->as.doubles[row])) {
@@ -66,11 +72,15 @@ uint32_t mr_cell_to_json(const mr_field *field, const mr_column *column, uint32_
     case MR_BOOLEAN:
     case MR_BIGINT:
         return print_fixed(field, column, row, out);
-    case MR_BYTEA:
-    case MR_INTERVAL:
-        break;
+    case MR_BYTEA: {
+        const mr_view view = column->as.views[row];
+        out[0] = '"';
+        const uint32_t size_bytes = mr_base64_print(view.bytes, view.size_bytes, out + 1);
+        out[1 + size_bytes] = '"';
+        return size_bytes + 2;
     }
-    MR_ASSERT(!"refused when the plan was made");
+    }
+    MR_ASSERT(!"a type of its own");
     return 0;
 }
 
@@ -84,6 +94,8 @@ uint64_t mr_cell_json_bound(const mr_field *field, const mr_column *column, uint
         return quoted_bytes(column->as.views[row]);
     case MR_JSONB:
         return column->as.views[row].size_bytes;
+    case MR_BYTEA:
+        return mr_base64_bytes(column->as.views[row].size_bytes) + 2;
     default:
         return MR_CELL_TEXT_MAX;
     }
@@ -120,10 +132,11 @@ static uint32_t print_fixed(const mr_field *field, const mr_column *column, uint
         return mr_time_print(column->as.integers[row], chars);
     case MR_DATE:
         return mr_date_print(column->as.dates[row], chars);
+    case MR_INTERVAL:
+        return mr_interval_print(column->as.intervals[row], chars);
     case MR_TEXT:
     case MR_BYTEA:
     case MR_JSONB:
-    case MR_INTERVAL:
         break;
     }
     MR_ASSERT(!"a type of fixed size with a text form");

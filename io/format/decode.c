@@ -108,12 +108,24 @@ mr_status mr_decoder_run(mr_decoder *decoder, const mr_fetch *fetch, uint32_t fi
     return status;
 }
 
+const char *mr_decoder_blame(const mr_decoder *decoder, uint32_t row, mr_row_error error)
+{
+    const mr_format_type *format = decoder->common->format;
+    const bool is_of_format =
+        error == MR_ROW_DECODE_TYPE || error == MR_ROW_DECODE_NULL || error == MR_ROW_DECODE_UTF8;
+
+    MR_ASSERT(row < MR_BATCH_ROWS_MAX && error != MR_ROW_OK);
+    return is_of_format && format->blame != NULL ? format->blame(decoder->format_self, row) : NULL;
+}
+
 static mr_status open_parts(mr_decoder *decoder, const mr_decoder_options *options, mr_arena *arena,
                             mr_diag *diag)
 {
     const mr_source_common *common = options->common;
     const mr_read_options read = {.schema = common->schema,
                                   .fields = common->fields,
+                                  .records = common->records,
+                                  .record_count = common->record_count,
                                   .spec = common->format_spec,
                                   .record_bytes_max = options->record_bytes_max};
 

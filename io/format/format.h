@@ -24,8 +24,10 @@
 typedef struct mr_read_options { /* What a reader is opened with; borrowed for its life. */
     const mr_schema *schema;
     const mr_field_spec *fields; /* schema->field_count; only needed ones of the value are read. */
-    const void *spec;            /* From plan_read. */
-    uint32_t record_bytes_max;   /* Larger values never come. */
+    const mr_record_spec *records; /* What must be an object where a needed column lies in it. */
+    uint32_t record_count;
+    const void *spec;          /* From plan_read. */
+    uint32_t record_bytes_max; /* Larger values never come. */
 } mr_read_options;
 
 typedef struct mr_format_type {
@@ -54,6 +56,11 @@ typedef struct mr_format_type {
     uint32_t (*decode)(void *self, const mr_fetch_record *records, uint32_t count, mr_batch *out,
                        mr_row_error *errors);
     void (*close_read)(void *self); /* May be NULL. */
+    /*
+     * The column or record that made the error of record `row` of the last call of decode, for
+     * messages; NULL = it was not one of them. May be NULL.
+     */
+    const char *(*blame)(const void *self, uint32_t row);
 
     mr_status (*open_write)(void **self, const void *spec, const mr_schema *schema, mr_arena *arena,
                             mr_diag *diag);
@@ -101,6 +108,11 @@ void mr_decoder_close(mr_decoder *decoder); /* NULL is allowed. */
 MR_MUST_USE mr_status mr_decoder_run(mr_decoder *decoder, const mr_fetch *fetch, uint32_t first,
                                      uint32_t count, mr_batch *out, mr_row_error *errors,
                                      uint32_t *used);
+/*
+ * The column or record that made the error of row `row` of the last run, by its whole name; NULL =
+ * none alone. Valid as long as the plan.
+ */
+const char *mr_decoder_blame(const mr_decoder *decoder, uint32_t row, mr_row_error error);
 
 /* ---- Encoding, for sinks ---- */
 

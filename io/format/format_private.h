@@ -16,19 +16,17 @@ typedef struct mr_cell_target { /* Where a value goes: row i of `cells`, of the 
     void *cells;
 } mr_cell_target;
 
-/* Whether a column of the type can be read from JSON, or written as JSON. */
-bool mr_type_is_json(mr_type type);
-
 /*
  * From the text form of a value: a lone record key, a header, a `default:`. Texts become views of
- * `text`. MR_ROW_DECODE_TYPE or MR_ROW_DECODE_UTF8. Not for jsonb.
+ * `text`, bytea is its bytes as they are. MR_ROW_DECODE_TYPE or MR_ROW_DECODE_UTF8. Not for jsonb.
  */
 mr_row_error mr_cell_from_text(const mr_cell_target *to, uint32_t row, const uint8_t *text,
                                uint32_t size_bytes);
 
 /*
- * From a JSON value that is there and not null, without loss or with MR_ROW_DECODE_TYPE. jsonb is
- * written to the scratch; MR_ROW_54000 = it has no room, nothing is consumed.
+ * From a JSON value that is there and not null, without loss or with MR_ROW_DECODE_TYPE. jsonb and
+ * bytea (from base64) are written to the scratch; MR_ROW_54000 = it has no room, nothing is
+ * consumed.
  */
 mr_row_error mr_cell_from_json(const mr_cell_target *to, uint32_t row, const mr_json_value *value,
                                uint8_t **scratch, uint8_t *scratch_end);
@@ -48,7 +46,7 @@ typedef struct mr_json_style { /* The sink's keys `numbers` and `times`. */
     mr_json_times times;
 } mr_json_style;
 
-enum { MR_CELL_TEXT_MAX = 64 }; /* A value of fixed size as text or JSON. */
+enum { MR_CELL_TEXT_MAX = 96 }; /* A value of fixed size as text or JSON. */
 
 /* A value, not null, as JSON at `out`, with the room of mr_cell_json_bound(); its size. */
 uint32_t mr_cell_to_json(const mr_field *field, const mr_column *column, uint32_t row,
@@ -56,9 +54,29 @@ uint32_t mr_cell_to_json(const mr_field *field, const mr_column *column, uint32_
 /* An upper bound, close for long texts; null cells too. */
 uint64_t mr_cell_json_bound(const mr_field *field, const mr_column *column, uint32_t row);
 
-/* The text form of a value, not null: of texts a view of the cell, else printed into `room`. */
+/*
+ * The text form of a value, not null: of texts a view of the cell, else printed into `room`. Of
+ * bytea it is the bytes as they are.
+ */
 mr_view mr_cell_to_text(const mr_field *field, const mr_column *column, uint32_t row,
                         uint8_t room[MR_CELL_TEXT_MAX]);
+
+/* ---- json_names.c ---- */
+
+/*
+ * Writes what stands between two values: closes the records of `previous` (NULL: nothing was
+ * written yet) that `name` is not in, opens those it is in, then its member name and colon.
+ * Returns the size; all names of an object and its end need their rooms in sum.
+ */
+uint32_t mr_json_name_put(const char *previous, const char *name, uint8_t *out);
+uint32_t mr_json_name_room(const char *name);
+/* The end of the object behind the last name; NULL: an empty object. */
+uint32_t mr_json_name_end(const char *previous, uint8_t *out);
+uint32_t mr_json_name_end_room(const char *previous);
+/* The visible columns in the order of writing: in theirs, but the fields of a record together. */
+uint32_t mr_json_order(const mr_schema *schema, uint16_t *order);
+/* Whether `name` is a field of the record `record`: it begins with its name and a dot. */
+bool mr_json_is_record_of(const char *record, const char *name);
 
 /* ---- The formats ---- */
 

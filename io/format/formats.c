@@ -20,6 +20,7 @@ const mr_format_type mr_format_json = {
     .open_read = mr_json_open_read,
     .decode = mr_json_decode,
     .close_read = mr_json_close_read,
+    .blame = mr_json_blame,
     .open_write = mr_json_open_write,
     .bound = mr_json_bound,
     .encode = mr_json_encode,

@@ -13,6 +13,7 @@ mr_status mr_json_open_read(void **self, const mr_read_options *options, mr_aren
 uint32_t mr_json_decode(void *self, const mr_fetch_record *records, uint32_t count, mr_batch *out,
                         mr_row_error *errors);
 void mr_json_close_read(void *self);
+const char *mr_json_blame(const void *self, uint32_t row);
 
 /* json_write.c */
 mr_status mr_json_plan_write(mr_arena *arena, const mr_schema *schema, const char *numbers,

@@ -1,7 +1,8 @@
 /*
  * json_write.c - the format `json` of sinks: one compact object a row, columns in order.
  *
- * Hidden columns are left out, NULL is `null`. What stands between two values - comma, name, colon
+ * Hidden columns are left out, NULL is `null`; a dot in a column's name is a nested object, with
+ * the fields of one record together. What stands between two values - comma, braces, name, colon
  * - is made once, when the sink opens. A row is written without tests of room, behind one test
  * against its bound. What each type looks like is in cell_write.c.
  */
@@ -14,7 +15,7 @@
 typedef struct sink_column {
     uint32_t column;
     const mr_field *field;
-    const uint8_t *lead; /* `{"name":` or `,"name":` */
+    const uint8_t *lead; /* `{"name":`, `,"name":`, `},"record":{"name":` */
     uint32_t lead_bytes;
 } sink_column;
 
@@ -22,10 +23,13 @@ typedef struct json_writer {
     mr_json_style style;
     sink_column *columns;
     uint32_t column_count;
-    uint32_t frame_bytes; /* Of all leads, and the brackets. */
+    const uint8_t *tail; /* The closing braces; `{}` of a row without columns. */
+    uint32_t tail_bytes;
+    uint32_t frame_bytes; /* Of all leads, and the tail. */
 } json_writer;
 
-static bool make_lead(sink_column *column, bool is_first, mr_arena *arena);
+static mr_status test_names(const mr_schema *schema, mr_diag *diag);
+static bool make_lead(sink_column *column, const char *previous, mr_arena *arena);
 static uint8_t *write_row(const json_writer *writer, const mr_batch *in, uint32_t row,
                           uint8_t *out);
 
@@ -38,13 +42,9 @@ mr_status mr_json_plan_write(mr_arena *arena, const mr_schema *schema, const cha
     if (style == NULL) {
         return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a json writer");
     }
-    for (uint32_t i = 0; i < schema->field_count; i++) {
-        char type[MR_TYPE_TEXT_MAX];
-        if (!schema->fields[i].hidden && !mr_type_is_json(schema->fields[i].type)) {
-            return mr_diag_set(diag, MR_ERR_CONFIG, 0,
-                               "column %s: %s cannot be written as json in this release",
-                               schema->fields[i].name, mr_type_text(&schema->fields[i], type));
-        }
+    const mr_status status = test_names(schema, diag);
+    if (status != MR_OK) {
+        return status;
     }
     if (numbers != NULL && strcmp(numbers, "number") != 0) {
         if (strcmp(numbers, "string") != 0) {
@@ -68,6 +68,8 @@ mr_status mr_json_open_write(void **self, const void *spec, const mr_schema *sch
 {
     json_writer *made = mr_arena_take(arena, sizeof(*made));
     sink_column *columns = mr_arena_take_array(arena, schema->field_count, sizeof(*columns));
+    uint16_t order[MR_FIELDS_MAX];
+    const char *previous = NULL;
 
     if (made == NULL || columns == NULL) {
         return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a json writer");
@@ -76,20 +78,25 @@ mr_status mr_json_open_write(void **self, const void *spec, const mr_schema *sch
         made->style = *(const mr_json_style *)spec;
     }
     made->columns = columns;
-    for (uint32_t i = 0; i < schema->field_count; i++) {
-        sink_column *column = &columns[made->column_count];
-        if (schema->fields[i].hidden) {
-            continue;
-        }
-        column->column = i;
-        column->field = &schema->fields[i];
-        if (!make_lead(column, made->column_count == 0, arena)) {
+    MR_ASSERT(schema->field_count <= MR_FIELDS_MAX);
+    made->column_count = mr_json_order(schema, order);
+    for (uint32_t i = 0; i < made->column_count; i++) {
+        sink_column *column = &columns[i];
+        column->column = order[i];
+        column->field = &schema->fields[order[i]];
+        if (!make_lead(column, previous, arena)) {
             return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a json writer");
         }
+        previous = column->field->name;
         made->frame_bytes += column->lead_bytes;
-        made->column_count++;
     }
-    made->frame_bytes += made->column_count == 0 ? 2 : 1;
+    uint8_t *tail = mr_arena_take(arena, mr_json_name_end_room(previous));
+    if (tail == NULL) {
+        return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a json writer");
+    }
+    made->tail = tail;
+    made->tail_bytes = mr_json_name_end(previous, tail);
+    made->frame_bytes += made->tail_bytes;
     *self = made;
     return MR_OK;
 }
@@ -129,30 +136,42 @@ uint32_t mr_json_encode(void *self, const mr_batch *in, uint32_t first, uint32_t
     return done;
 }
 
-static bool make_lead(sink_column *column, bool is_first, mr_arena *arena)
+/* A name that is a column and a record at once would be two members of one name. */
+static mr_status test_names(const mr_schema *schema, mr_diag *diag)
 {
-    const uint32_t name_bytes = (uint32_t)strlen(column->field->name);
-    const uint32_t room = 6 * name_bytes + 4;
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        const mr_field *field = &schema->fields[i];
+        for (uint32_t k = 0; k < schema->field_count && !field->hidden; k++) {
+            const mr_field *other = &schema->fields[k];
+            if (!other->hidden && mr_json_is_record_of(field->name, other->name)) {
+                return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                                   "\"%s\" is a column and, with \"%s\", a record: json has one "
+                                   "member of a name\nhint: rename one of them in a map",
+                                   field->name, other->name);
+            }
+        }
+    }
+    return MR_OK;
+}
+
+static bool make_lead(sink_column *column, const char *previous, mr_arena *arena)
+{
+    const char *name = column->field->name;
+    const uint32_t room =
+        mr_json_name_room(name) + (previous != NULL ? mr_json_name_room(previous) : 0);
     uint8_t *lead = mr_arena_take(arena, room);
 
     if (lead == NULL) {
         return false;
     }
-    lead[0] = is_first ? '{' : ',';
-    const uint32_t quoted =
-        mr_json_quote((const uint8_t *)column->field->name, name_bytes, lead + 1, room - 2);
-    MR_ASSERT(quoted > 0);
-    lead[1 + quoted] = ':';
     column->lead = lead;
-    column->lead_bytes = quoted + 2;
+    column->lead_bytes = mr_json_name_put(previous, name, lead);
+    MR_ASSERT(column->lead_bytes <= room);
     return true;
 }
 
 static uint8_t *write_row(const json_writer *writer, const mr_batch *in, uint32_t row, uint8_t *out)
 {
-    if (writer->column_count == 0) {
-        *out++ = '{';
-    }
     for (uint32_t c = 0; c < writer->column_count; c++) {
         const sink_column *column = &writer->columns[c];
         const mr_column *source = &in->columns[column->column];
@@ -165,6 +184,6 @@ static uint8_t *write_row(const json_writer *writer, const mr_batch *in, uint32_
             out += 4;
         }
     }
-    *out++ = '}';
-    return out;
+    memcpy(out, writer->tail, writer->tail_bytes);
+    return out + writer->tail_bytes;
 }

@@ -1,10 +1,12 @@
 /*
  * key_read.c - record keys into the columns that say `from: key`.
  *
- * All of them together are the key, in the order of the schema, as record_key.c writes it. A null
- * key makes them all NULL. Whatever does not decode is MR_ROW_DECODE_KEY.
+ * All of them together are the key, in the order of the schema, as record_key.c writes it; in a
+ * JSON object they are found by their paths. A null key makes them all NULL. Whatever does not
+ * decode is MR_ROW_DECODE_KEY.
  */
 #include "engine/base/assert.h"
+#include "engine/base/bytes_text.h"
 #include "engine/batch/batch.h"
 #include "io/format/format_private.h"
 #include "io/format/record_key_private.h"
@@ -15,7 +17,6 @@ struct mr_key_reader {
     uint32_t key_bytes_max;
     uint16_t columns[MR_KEY_FIELDS_MAX];
     mr_cell_target targets[MR_KEY_FIELDS_MAX];
-    const char *names[MR_KEY_FIELDS_MAX];
     mr_json_path paths[MR_KEY_FIELDS_MAX];
     mr_json_value values[MR_KEY_FIELDS_MAX];
     mr_json_reader *json; /* NULL = the key is not JSON. */
@@ -23,7 +24,10 @@ struct mr_key_reader {
 
 static mr_row_error read_json(mr_key_reader *reader, mr_view key, mr_batch *out, uint32_t row,
                               uint8_t **scratch, uint8_t *scratch_end);
-static mr_row_error read_lone(const mr_key_reader *reader, mr_view key, uint32_t row);
+static mr_row_error read_lone(const mr_key_reader *reader, mr_view key, uint32_t row,
+                              uint8_t **scratch, uint8_t *scratch_end);
+static mr_row_error read_hex(const mr_cell_target *to, mr_view text, uint32_t row,
+                             uint8_t **scratch, uint8_t *scratch_end);
 static mr_row_error set_null(mr_key_reader *reader, uint32_t i, mr_batch *out, uint32_t row);
 
 mr_status mr_key_reader_open(mr_key_reader **reader, const mr_source_common *common,
@@ -51,9 +55,9 @@ mr_status mr_key_reader_open(mr_key_reader **reader, const mr_source_common *com
         made->columns[made->count] = (uint16_t)i;
         made->targets[made->count].field = spec->field;
         made->targets[made->count].time_format = spec->time_format;
-        made->names[made->count] = spec->path_count > 0 ? spec->path[0] : spec->field->name;
+        MR_ASSERT(spec->path_count > 0);
         made->paths[made->count] =
-            (mr_json_path){.names = &made->names[made->count], .name_count = 1};
+            (mr_json_path){.names = spec->path, .name_count = spec->path_count};
         made->count++;
     }
     if (!is_needed) {
@@ -103,7 +107,7 @@ mr_row_error mr_key_reader_read(mr_key_reader *reader, mr_view key, mr_batch *ou
         return MR_ROW_DECODE_KEY;
     }
     return reader->json != NULL ? read_json(reader, key, out, row, scratch, scratch_end)
-                                : read_lone(reader, key, row);
+                                : read_lone(reader, key, row, scratch, scratch_end);
 }
 
 static mr_row_error read_json(mr_key_reader *reader, mr_view key, mr_batch *out, uint32_t row,
@@ -129,9 +133,10 @@ static mr_row_error read_json(mr_key_reader *reader, mr_view key, mr_batch *out,
         mr_row_error error = MR_ROW_OK;
         if (reader->values[i].kind <= MR_JSON_NULL) {
             error = set_null(reader, i, out, row);
-        } else if (mr_cell_from_json(&reader->targets[i], row, &reader->values[i], scratch,
-                                     scratch_end) != MR_ROW_OK) {
-            error = MR_ROW_DECODE_KEY; /* No jsonb is here, so it is not for room. */
+        } else {
+            error = mr_cell_from_json(&reader->targets[i], row, &reader->values[i], scratch,
+                                      scratch_end);
+            error = error == MR_ROW_OK || error == MR_ROW_54000 ? error : MR_ROW_DECODE_KEY;
         }
         if (error != MR_ROW_OK) {
             return error;
@@ -140,11 +145,15 @@ static mr_row_error read_json(mr_key_reader *reader, mr_view key, mr_batch *out,
     return MR_ROW_OK;
 }
 
-static mr_row_error read_lone(const mr_key_reader *reader, mr_view key, uint32_t row)
+static mr_row_error read_lone(const mr_key_reader *reader, mr_view key, uint32_t row,
+                              uint8_t **scratch, uint8_t *scratch_end)
 {
     const uint32_t wanted_bytes = reader->format == MR_KEY_INT32 ? 4 : 8;
     uint64_t bits = 0;
 
+    if (reader->format == MR_KEY_TEXT && reader->targets[0].field->type == MR_BYTEA) {
+        return read_hex(&reader->targets[0], key, row, scratch, scratch_end);
+    }
     if (reader->format != MR_KEY_INT32 && reader->format != MR_KEY_INT64) {
         return mr_cell_from_text(&reader->targets[0], row, key.bytes, key.size_bytes) == MR_ROW_OK
                    ? MR_ROW_OK
@@ -158,6 +167,24 @@ static mr_row_error read_lone(const mr_key_reader *reader, mr_view key, uint32_t
     }
     ((int64_t *)reader->targets[0].cells)[row] =
         wanted_bytes == 4 ? (int64_t)(int32_t)(uint32_t)bits : (int64_t)bits;
+    return MR_ROW_OK;
+}
+
+/* The text form of bytea. */
+static mr_row_error read_hex(const mr_cell_target *to, mr_view text, uint32_t row,
+                             uint8_t **scratch, uint8_t *scratch_end)
+{
+    uint8_t *out = *scratch;
+
+    if ((size_t)(scratch_end - out) < text.size_bytes / 2 || out == scratch_end) {
+        return MR_ROW_54000;
+    }
+    const int64_t size_bytes = mr_hex_parse(text.bytes, text.size_bytes, out);
+    if (size_bytes < 0) {
+        return MR_ROW_DECODE_KEY;
+    }
+    ((mr_view *)to->cells)[row] = (mr_view){.bytes = out, .size_bytes = (uint32_t)size_bytes};
+    *scratch = out + size_bytes;
     return MR_ROW_OK;
 }
 

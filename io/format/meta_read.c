@@ -50,11 +50,6 @@ mr_status mr_meta_reader_open(mr_meta_reader **reader, const mr_source_common *c
         if (!spec->needed || spec->from == MR_FROM_VALUE || spec->from == MR_FROM_KEY) {
             continue;
         }
-        if (spec->from == MR_FROM_HEADER && !mr_type_is_json(spec->field->type) &&
-            spec->field->type != MR_BYTEA) {
-            return mr_diag_set(diag, MR_ERR_CONFIG, 0, "column %s: its type has no text form",
-                               spec->field->name);
-        }
         if (spec->from == MR_FROM_HEADER && spec->field->type == MR_JSONB) {
             return mr_diag_set(diag, MR_ERR_CONFIG, 0,
                                "column %s: jsonb cannot be read from a header; read it as text "

@@ -41,6 +41,12 @@ static mr_status plan_read(mr_arena *arena, const mr_schema *schema, const mr_fi
                                "column %s: format raw gives text or bytea, not %s", field->name,
                                mr_type_text(field, type));
         }
+        if (fields[i].path_count > 1) {
+            return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                               "column %s: the value of format raw has no members, so it has "
+                               "neither paths nor records",
+                               field->name);
+        }
         if (fields[i].fallback != NULL) {
             return mr_diag_set(diag, MR_ERR_CONFIG, 0,
                                "column %s: format raw has no use for a default", field->name);

@@ -1,12 +1,14 @@
 /*
  * record_key.c - from key columns to the bytes of a record key.
  *
- * text: the text form of a lone column (NULL: no key), or a compact JSON array of several. json: a
- * compact object of the columns in key order. int32, int64: big-endian, as Java's serializers
+ * text: the text form of a lone column (NULL: no key; of bytea `\x` and hex), or a compact JSON
+ * array of several. json: a compact object of the columns in key order, nested where their names
+ * have dots. int32, int64: big-endian, as Java's serializers
  * write. raw: the bytes. Partitioners hash these bytes, so equal keys must give equal bytes: -0 is
  * written as 0, numerics have all digits of their scale, times are UTC.
  */
 #include "engine/base/assert.h"
+#include "engine/base/bytes_text.h"
 #include "engine/batch/batch.h"
 #include "io/format/format_private.h"
 #include "io/format/record_key_private.h"
@@ -18,7 +20,12 @@ static const char *format_name(mr_key_format format);
 static bool takes_type(mr_key_format format, mr_type type);
 static mr_row_error encode_integer(mr_key_format format, int64_t value, uint8_t *out,
                                    uint32_t *size_bytes);
-static uint32_t encode_text(const mr_batch *in, uint32_t row, uint32_t column, uint8_t *out);
+static mr_status check_names(const mr_schema *schema, const uint16_t *columns,
+                             uint32_t column_count, mr_diag *diag);
+static uint32_t lone_bound(mr_key_format format, const mr_field *field, const mr_column *column,
+                           uint32_t row);
+static uint32_t encode_text(mr_key_format format, const mr_batch *in, uint32_t row, uint32_t column,
+                            uint8_t *out);
 static uint32_t encode_json(const mr_batch *in, uint32_t row, const uint16_t *columns,
                             uint32_t column_count, bool with_names, uint8_t *out);
 static mr_column without_negative_zero(const mr_column *column, const mr_field *field,
@@ -48,7 +55,7 @@ mr_status mr_record_key_check(mr_key_format format, const mr_schema *schema,
                                mr_type_text(field, type), format_name(format));
         }
     }
-    return MR_OK;
+    return format == MR_KEY_JSON ? check_names(schema, columns, column_count, diag) : MR_OK;
 }
 
 uint32_t mr_record_key_bound(mr_key_format format, const mr_batch *in, uint32_t row,
@@ -61,14 +68,11 @@ uint32_t mr_record_key_bound(mr_key_format format, const mr_batch *in, uint32_t 
         const mr_field *field = &in->schema->fields[columns[i]];
         const mr_column *column = &in->columns[columns[i]];
         if (!mr_key_is_json(format, column_count)) {
-            const bool is_text = field->type == MR_TEXT || field->type == MR_BYTEA;
-            return !is_text                       ? MR_CELL_TEXT_MAX
-                   : mr_column_valid(column, row) ? column->as.views[row].size_bytes
-                                                  : 0;
+            return lone_bound(format, field, column, row);
         }
         size_bytes += mr_cell_json_bound(field, column, row) + 1;
         if (format == MR_KEY_JSON) {
-            size_bytes += 6 * strlen(field->name) + 3;
+            size_bytes += mr_json_name_room(field->name);
         }
     }
     return size_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)size_bytes;
@@ -102,7 +106,7 @@ bool mr_record_key_encode(mr_key_format format, const mr_batch *in, uint32_t row
             return true;
         }
     } else {
-        size_bytes = encode_text(in, row, columns[0], *room);
+        size_bytes = encode_text(format, in, row, columns[0], *room);
     }
     MR_ASSERT(size_bytes <= (size_t)(room_end - *room));
     *key = (mr_view){.bytes = *room, .size_bytes = size_bytes};
@@ -130,7 +134,40 @@ static bool takes_type(mr_key_format format, mr_type type)
     case MR_KEY_JSON:
         break;
     }
-    return mr_type_is_json(type) && type != MR_JSONB;
+    return type != MR_JSONB && type != MR_INTERVAL;
+}
+
+/* Objects open and close between two neighbours: a record's fields must stand together. */
+static mr_status check_names(const mr_schema *schema, const uint16_t *columns,
+                             uint32_t column_count, mr_diag *diag)
+{
+    mr_field fields[MR_KEY_FIELDS_MAX];
+    uint16_t order[MR_KEY_FIELDS_MAX];
+    const mr_schema key = {.fields = fields, .field_count = column_count};
+
+    for (uint32_t i = 0; i < column_count; i++) {
+        fields[i] = schema->fields[columns[i]];
+        fields[i].hidden = false;
+        for (uint32_t k = 0; k < column_count; k++) {
+            const char *other = schema->fields[columns[k]].name;
+            if (mr_json_is_record_of(fields[i].name, other)) {
+                return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                                   "the key has a column \"%s\" and, with \"%s\", a record of that "
+                                   "name",
+                                   fields[i].name, other);
+            }
+        }
+    }
+    (void)mr_json_order(&key, order);
+    for (uint32_t i = 0; i < column_count; i++) {
+        if (order[i] != i) {
+            return mr_diag_set(diag, MR_ERR_CONFIG, 0,
+                               "fields of one record stand together in a json key: move \"%s\" "
+                               "beside the other ones",
+                               fields[order[i]].name);
+        }
+    }
+    return MR_OK;
 }
 
 static mr_row_error encode_integer(mr_key_format format, int64_t value, uint8_t *out,
@@ -146,9 +183,32 @@ static mr_row_error encode_integer(mr_key_format format, int64_t value, uint8_t 
     return MR_ROW_OK;
 }
 
-static uint32_t encode_text(const mr_batch *in, uint32_t row, uint32_t column, uint8_t *out)
+/* One column that is not written as JSON. */
+static uint32_t lone_bound(mr_key_format format, const mr_field *field, const mr_column *column,
+                           uint32_t row)
+{
+    if (field->type != MR_TEXT && field->type != MR_BYTEA) {
+        return MR_CELL_TEXT_MAX;
+    }
+    if (!mr_column_valid(column, row)) {
+        return 0;
+    }
+    const uint32_t size_bytes = column->as.views[row].size_bytes;
+    if (format != MR_KEY_TEXT || field->type == MR_TEXT) {
+        return size_bytes;
+    }
+    const uint64_t hex_bytes = mr_hex_bytes(size_bytes);
+    return hex_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)hex_bytes;
+}
+
+static uint32_t encode_text(mr_key_format format, const mr_batch *in, uint32_t row, uint32_t column,
+                            uint8_t *out)
 {
     const mr_field *field = &in->schema->fields[column];
+    if (format == MR_KEY_TEXT && field->type == MR_BYTEA) {
+        const mr_view bytes = in->columns[column].as.views[row];
+        return mr_hex_print(bytes.bytes, bytes.size_bytes, out);
+    }
     uint8_t text[MR_CELL_TEXT_MAX];
     double room = 0;
     const mr_column source = without_negative_zero(&in->columns[column], field, &row, &room);
@@ -163,23 +223,20 @@ static uint32_t encode_text(const mr_batch *in, uint32_t row, uint32_t column, u
 static uint32_t encode_json(const mr_batch *in, uint32_t row, const uint16_t *columns,
                             uint32_t column_count, bool with_names, uint8_t *out)
 {
+    const char *previous = NULL;
     uint32_t at = 0;
 
-    out[at++] = with_names ? '{' : '[';
     for (uint32_t i = 0; i < column_count; i++) {
         const mr_field *field = &in->schema->fields[columns[i]];
         uint32_t source_row = row;
         double room = 0;
         const mr_column source =
             without_negative_zero(&in->columns[columns[i]], field, &source_row, &room);
-        if (i > 0) {
-            out[at++] = ',';
-        }
         if (with_names) {
-            const uint32_t name_bytes = (uint32_t)strlen(field->name);
-            at += mr_json_quote((const uint8_t *)field->name, name_bytes, out + at,
-                                6 * name_bytes + 2);
-            out[at++] = ':';
+            at += mr_json_name_put(previous, field->name, out + at);
+            previous = field->name;
+        } else {
+            out[at++] = i > 0 ? ',' : '[';
         }
         if (mr_column_valid(&source, source_row)) {
             at += mr_cell_to_json(field, &source, source_row, &key_style, out + at);
@@ -188,7 +245,10 @@ static uint32_t encode_json(const mr_batch *in, uint32_t row, const uint16_t *co
             at += 4;
         }
     }
-    out[at++] = with_names ? '}' : ']';
+    if (with_names) {
+        return at + mr_json_name_end(previous, out + at);
+    }
+    out[at++] = ']';
     return at;
 }
 

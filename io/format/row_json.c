@@ -14,27 +14,28 @@ static uint8_t *put_cell(uint8_t *at, const uint8_t *end, const mr_batch *batch,
 uint32_t mr_row_json(const mr_batch *batch, uint32_t row, uint8_t *room, uint32_t room_bytes)
 {
     const uint8_t *end = room + room_bytes;
-    uint8_t *at = put(room, end, "{");
-    bool is_first = true;
+    uint8_t *at = room;
+    uint16_t order[MR_FIELDS_MAX];
+    const char *previous = NULL;
 
-    MR_ASSERT(row < batch->row_count);
-    for (uint32_t i = 0; at != NULL && i < batch->schema->field_count; i++) {
-        const mr_field *field = &batch->schema->fields[i];
-        if (field->hidden) {
-            continue;
+    MR_ASSERT(row < batch->row_count && batch->schema->field_count <= MR_FIELDS_MAX);
+    const uint32_t count = mr_json_order(batch->schema, order);
+    for (uint32_t i = 0; at != NULL && i < count; i++) {
+        const char *name = batch->schema->fields[order[i]].name;
+        const uint32_t bytes =
+            mr_json_name_room(name) + (previous != NULL ? mr_json_name_room(previous) : 0);
+        if (bytes > (size_t)(end - at)) {
+            return 0;
         }
-        at = is_first ? at : put(at, end, ",");
-        is_first = false;
-        if (at != NULL) {
-            const uint32_t size =
-                mr_json_quote((const uint8_t *)field->name, (uint32_t)strlen(field->name), at,
-                              (uint32_t)(end - at));
-            at = size > 0 ? put(at + size, end, ":") : NULL;
-        }
-        at = at != NULL ? put_cell(at, end, batch, i, row) : NULL;
+        at += mr_json_name_put(previous, name, at);
+        previous = name;
+        at = put_cell(at, end, batch, order[i], row);
     }
-    at = at != NULL ? put(at, end, "}") : NULL;
-    return at != NULL ? (uint32_t)(at - room) : 0;
+    if (at == NULL || mr_json_name_end_room(previous) > (size_t)(end - at)) {
+        return 0;
+    }
+    at += mr_json_name_end(previous, at);
+    return (uint32_t)(at - room);
 }
 
 static uint8_t *put(uint8_t *at, const uint8_t *end, const char *text)

@@ -10,6 +10,7 @@
 
 static bool is_fence(rd_kafka_resp_err_t code);
 static bool is_authorization(rd_kafka_resp_err_t code);
+static bool is_authentication(rd_kafka_resp_err_t code);
 static bool is_dead_producer(rd_kafka_resp_err_t code);
 static bool is_retried(mr_kafka_call call, const mr_fault *fault);
 static mr_verdict judge_named(mr_kafka_call call, rd_kafka_resp_err_t code);
@@ -35,6 +36,13 @@ mr_verdict mr_kafka_judge(mr_kafka_call call, const mr_fault *fault, bool was_re
     }
     mr_verdict verdict = judge_named(call, fault->code);
     if (verdict.status != MR_OK) {
+        return verdict;
+    }
+    if (is_authentication(fault->code)) {
+        verdict = (mr_verdict){.status = was_ready ? MR_ERR_TXN_ABORTED : MR_ERR_REFUSED,
+                               .name = "E_AUTHENTICATION",
+                               .remedy = "look at kafka.sasl: mechanism, username, and what the "
+                                         "secret of the password holds"};
         return verdict;
     }
     if (is_authorization(fault->code)) {
@@ -78,6 +86,7 @@ bool mr_kafka_is_absence(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
     case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__SSL: /* A broker that goes away in a handshake looks the same. */
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
     case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
     case RD_KAFKA_RESP_ERR__WAIT_COORD:
@@ -147,12 +156,16 @@ static bool is_authorization(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
         return true;
     default:
         return false;
     }
+}
+
+static bool is_authentication(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED ||
+           code == RD_KAFKA_RESP_ERR__AUTHENTICATION;
 }
 
 /* Codes with which librdkafka would go on by itself, and should not. */

@@ -11,6 +11,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/memory.h"
+#include "engine/base/secret.h"
 #include <millrace/plan.h>
 #include <millrace/sink.h>
 #include <millrace/source.h>
@@ -87,7 +88,8 @@ typedef struct mr_kafka {
 
 typedef struct mr_kafka_options {
     const mr_plan *plan;
-    const char *worker_set; /* "all", "p0_3", "o2of8": part of the transactional id */
+    const mr_secrets *secrets; /* Those of the plan, by its numbers; NULL = it has none. */
+    const char *worker_set;    /* "all", "p0_3", "o2of8": part of the transactional id */
     uint32_t shard;
     uint64_t memory_bytes;    /* This shard's part of memory.kafka. */
     uint32_t partition_count; /* Input partitions this shard reads. */
@@ -107,13 +109,14 @@ void mr_kafka_close(mr_kafka *kafka);
 
 /*
  * Start-up tests of control, before any shard: client version (E_CLIENT_VERSION unless allowed),
- * broker reachable within `timeout_ms` (E_UNREACHABLE), topics present (E_TOPIC_MISSING; `create:`
+ * broker reachable within `timeout_ms` (E_UNREACHABLE, E_TLS) and content with user and password
+ * (E_AUTHENTICATION), topics present (E_TOPIC_MISSING; `create:`
  * makes them), partition counts of each input equal (M-code text, MR_ERR_CONFIG), group empty
  * (E_GROUP_ACTIVE). Fills partition_counts[topic] of the plan.
  */
-MR_MUST_USE mr_status mr_kafka_preflight(const mr_plan *plan, bool allow_client_version,
-                                         uint32_t timeout_ms, mr_log *log,
-                                         uint32_t *partition_counts, mr_diag *diag);
+MR_MUST_USE mr_status mr_kafka_preflight(const mr_plan *plan, const mr_secrets *secrets,
+                                         bool allow_client_version, uint32_t timeout_ms,
+                                         mr_log *log, uint32_t *partition_counts, mr_diag *diag);
 
 /* ---- The record mr1;... (the offset's metadata) ---- */
 

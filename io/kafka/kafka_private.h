@@ -82,6 +82,7 @@ typedef enum mr_client_kind {
 
 typedef struct mr_client_settings {
     const mr_plan *plan;
+    const mr_secrets *secrets; /* Those of the plan; NULL = it has none. */
     mr_log *log;
     mr_client_kind kind;
     const char *transactional_id; /* PRODUCER, FENCER */

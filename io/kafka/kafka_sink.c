@@ -64,6 +64,20 @@ static mr_row_error partition_of(const kafka_sink *sink, const mr_task *task, ui
 static int64_t timestamp_of(const kafka_sink *sink, const mr_batch *in, uint32_t row);
 static uint64_t room_needed(const kafka_sink *sink, const mr_batch *in, const output *out);
 
+static mr_status kafka_sink_plan(void *spec, mr_plan_node *node, mr_diag *diag)
+{
+    const mr_sink_common *common = node->common;
+    mr_diag why = {0};
+
+    (void)spec;
+    (void)diag;
+    if (mr_record_key_check(common->key_format, node->input, common->key, common->key_count,
+                            &why) != MR_OK) {
+        return mr_plan_error(node, "key", 409, NULL, "%s", why.text);
+    }
+    return MR_OK;
+}
+
 static mr_status kafka_sink_open(void *self, const mr_plan_node *node, mr_task *task,
                                  uint64_t epoch_committed)
 {
@@ -343,7 +357,8 @@ const mr_sink_type mr_sink_kafka = {
              .option_count = MR_LENGTH(kafka_options),
              .spec_size = sizeof(kafka_spec),
              .self_size = sizeof(kafka_sink),
-             .flags = MR_SINK_IN_TXN},
+             .flags = MR_SINK_IN_TXN,
+             .plan = kafka_sink_plan},
     .open = kafka_sink_open,
     .write = kafka_sink_write,
 };

@@ -44,6 +44,13 @@ static mr_status kafka_source_plan(void *spec, mr_plan_node *node, mr_diag *diag
         return mr_plan_error(node, "max_record", 110, "write a size from 1B to 64MiB",
                              "max_record is at most 64MiB");
     }
+    const mr_source_common *common = node->common;
+    mr_diag why = {0};
+    if (common->key_test &&
+        mr_record_key_check(common->key_format, common->schema, common->schema->key,
+                            common->schema->key_count, &why) != MR_OK) {
+        return mr_plan_error(node, "key", 409, NULL, "%s", why.text);
+    }
     return MR_OK;
 }
 
@@ -99,7 +106,8 @@ static mr_step kafka_source_poll(void *self, mr_task *task, mr_batch *out)
     MR_ASSERT(used > 0 && used <= count);
     for (uint32_t i = 0; i < used; i++) {
         if (__builtin_expect(source->errors[i] != MR_ROW_OK, 0)) {
-            mr_task_reject(task, out, i, source->errors[i]);
+            mr_task_reject_column(task, out, i, source->errors[i],
+                                  mr_decoder_blame(source->decoder, i, source->errors[i]));
         }
     }
     if (source->key_test != NULL) {

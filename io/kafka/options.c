@@ -1,21 +1,25 @@
 /*
  * options.c - the configuration of each client, every key with its reason in docs/exactly-once.md
- * (sections 8 and 9).
+ * (sections 8 and 9); those of TLS and SASL are in docs/topology.md.
  *
  * Sizes follow from the shard's part of memory.kafka. librdkafka's queue limits hold for each
  * partition, hence the divisions by the number of inputs. Keys of `kafka.client:` come last; the
  * loader has refused those that would break the protocol. A key marked optional may be missing in
  * an older librdkafka. Thread: any.
  */
+#define _GNU_SOURCE /* explicit_bzero */
 #include "io/kafka/kafka_private.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     MESSAGE_OBJECT_BYTES = 304, /* A queued message of librdkafka. */
     PRODUCER_OBJECT_BYTES = 256,
     FETCH_PARTITION_BYTES = 4 << 20,
+    FETCH_BYTES_MAX = 8 << 20, /* Larger responses are new pages each time, and leave the caches. */
     QUEUED_MESSAGES_MIN = 1000,
     QUEUED_MESSAGES_MAX = 10000000, /* librdkafka's own limits. */
     QUEUED_KIB_MIN = 64,
@@ -36,6 +40,10 @@ static void set_optional(config *c, const char *name, const char *value);
 static void set_common(config *c, const mr_client_settings *settings);
 static void set_consumer(config *c, const mr_client_settings *settings);
 static void set_producer(config *c, const mr_client_settings *settings);
+static void set_security(config *c, const mr_client_settings *settings);
+static bool is_readable(config *c, const char *key, const char *path);
+static void set_secret(config *c, const mr_client_settings *settings, const char *name,
+                       uint32_t secret);
 static void set_properties(config *c, const mr_client_settings *settings);
 static uint64_t bounded(uint64_t value, uint64_t least, uint64_t most);
 static void log_client(const rd_kafka_t *rk, int level, const char *facility, const char *words);
@@ -53,6 +61,7 @@ mr_status mr_client_new(const mr_client_settings *settings, rd_kafka_t **client,
     } else if (settings->kind != MR_CLIENT_ADMIN) {
         set_producer(&c, settings);
     }
+    set_security(&c, settings);
     set_properties(&c, settings);
     if (c.status == MR_OK && settings->kind == MR_CLIENT_PRODUCER &&
         mr_taint_install(c.conf, settings->taint) != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -65,7 +74,7 @@ mr_status mr_client_new(const mr_client_settings *settings, rd_kafka_t **client,
             return MR_OK;
         }
         c.status = mr_diag_set(diag, MR_ERR_CONFIG, 0,
-                               "librdkafka refuses its configuration: %s; see kafka.client", words);
+                               "librdkafka refuses its configuration: %s; see `kafka`", words);
     }
     rd_kafka_conf_destroy(c.conf);
     return c.status;
@@ -109,7 +118,7 @@ static void set_consumer(config *c, const mr_client_settings *settings)
     set_number(c, "queued.max.messages.kbytes",
                bounded(b / 5 / 1024 / inputs, QUEUED_KIB_MIN, QUEUED_KIB_MAX));
     set_number(c, "fetch.message.max.bytes", FETCH_PARTITION_BYTES);
-    set_number(c, "fetch.max.bytes", bounded(b / 10, FETCH_PARTITION_BYTES, (uint64_t)50 << 20));
+    set_number(c, "fetch.max.bytes", bounded(b / 10, FETCH_PARTITION_BYTES, FETCH_BYTES_MAX));
     set(c, "fetch.wait.max.ms", "50");
     set(c, "fetch.min.bytes", "1");
     set_optional(c, "fetch.queue.backoff.ms", "10");
@@ -139,6 +148,66 @@ static void set_producer(config *c, const mr_client_settings *settings)
     set_number(c, "queue.buffering.max.messages",
                bounded(b / 10 / PRODUCER_OBJECT_BYTES, QUEUED_MESSAGES_MIN, QUEUED_MESSAGES_MAX));
     set_number(c, "queue.buffering.max.kbytes", bounded(b / 5 / 1024, 1024, QUEUED_KIB_MAX));
+}
+
+/* `kafka.tls` and `kafka.sasl`; `kafka.client` may still name the protocol of SASL. */
+static void set_security(config *c, const mr_client_settings *settings)
+{
+    const mr_plan *plan = settings->plan;
+    const bool has_sasl = plan->sasl.mechanism != NULL;
+    static const char *const names[] = {"ssl.ca.location", "ssl.certificate.location",
+                                        "ssl.key.location"};
+    static const char *const keys[] = {"ca", "cert", "key"};
+    const char *const paths[] = {plan->tls.ca, plan->tls.cert, plan->tls.key};
+
+    if (plan->tls.is_on) {
+        set(c, "security.protocol", has_sasl ? "SASL_SSL" : "SSL");
+        set(c, "ssl.endpoint.identification.algorithm", "https");
+        for (uint32_t i = 0; i < MR_LENGTH(names); i++) {
+            if (paths[i] != NULL && is_readable(c, keys[i], paths[i])) {
+                set(c, names[i], paths[i]);
+            }
+        }
+        if (plan->tls.key_password != MR_NO_INDEX) {
+            set_secret(c, settings, "ssl.key.password", plan->tls.key_password);
+        }
+    }
+    if (has_sasl) {
+        if (!plan->tls.is_on) {
+            set(c, "security.protocol", "SASL_PLAINTEXT");
+        }
+        set(c, "sasl.mechanisms", plan->sasl.mechanism);
+        set(c, "sasl.username", plan->sasl.username);
+        set_secret(c, settings, "sasl.password", plan->sasl.password);
+    }
+}
+
+/* Said here, as librdkafka's words for it name neither the file nor the reason. */
+static bool is_readable(config *c, const char *key, const char *path)
+{
+    if (c->status == MR_OK && access(path, R_OK) != 0) {
+        c->status =
+            mr_diag_set(c->diag, MR_ERR_CONFIG, 0, "E_TLS: kafka.tls.%s: %s cannot be read: %s",
+                        key, path, strerror(errno));
+    }
+    return c->status == MR_OK;
+}
+
+/* librdkafka's words may quote the value, so they are not told. */
+static void set_secret(config *c, const mr_client_settings *settings, const char *name,
+                       uint32_t secret)
+{
+    char words[WORDS_BYTES], text[MR_SECRET_TEXT_MAX];
+
+    MR_ASSERT(settings->secrets != NULL && secret < settings->plan->secret_count);
+    if (c->status == MR_OK &&
+        rd_kafka_conf_set(c->conf, name, mr_secret_reveal(settings->secrets, secret), words,
+                          sizeof(words)) != RD_KAFKA_CONF_OK) {
+        c->status = mr_diag_set(c->diag, MR_ERR_CONFIG, 0, "librdkafka %s takes no %s=%s",
+                                rd_kafka_version_str(), name,
+                                mr_secret_text(settings->plan->secrets[secret].name, text));
+    }
+    explicit_bzero(words, sizeof(words));
 }
 
 static void set_properties(config *c, const mr_client_settings *settings)

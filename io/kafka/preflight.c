@@ -12,6 +12,7 @@ enum {
     CREATE_MS = 10000,
     YOUNG_MS = 3000, /* A topic just made may be unknown to the broker that is asked. */
     YOUNG_PAUSE_MS = 100,
+    WORDS_BYTES = 512,
     VERSION_MIN = 0x020002,
     VERSION_GOOD = 0x020400,  /* Before it: known faults of consumer and retries. */
     VERSION_WISHED = 0x020e02 /* 2.14.2 */
@@ -20,14 +21,18 @@ enum {
 typedef struct preflight {
     const mr_plan *plan;
     mr_log *log;
+    const mr_secrets *secrets;
     rd_kafka_t *client;
     int64_t until_us;
     mr_clock clock;
+    char tls_words[WORDS_BYTES]; /* What the last failed handshake said; empty = none failed. */
+    char words[WORDS_BYTES];     /* The same of connections that were refused or closed. */
 } preflight;
 
 static mr_status check_version(bool allowed, mr_log *log, mr_diag *diag);
-static mr_status check_configuration(const mr_plan *plan, mr_log *log, mr_diag *diag);
+static mr_status check_configuration(const preflight *p, mr_diag *diag);
 static mr_status check_brokers(preflight *p, mr_diag *diag);
+static mr_status hear_errors(preflight *p, mr_diag *diag);
 static mr_status read_topics(preflight *p, uint32_t *counts, mr_diag *diag);
 static mr_status await_topic(preflight *p, const mr_plan_topic *topic, uint32_t *count,
                              mr_diag *diag);
@@ -40,17 +45,19 @@ static mr_status judge_group(const mr_plan *plan, const rd_kafka_ConsumerGroupDe
                              mr_diag *diag);
 static int32_t remaining_ms(const preflight *p);
 
-mr_status mr_kafka_preflight(const mr_plan *plan, bool allow_client_version, uint32_t timeout_ms,
-                             mr_log *log, uint32_t *partition_counts, mr_diag *diag)
+mr_status mr_kafka_preflight(const mr_plan *plan, const mr_secrets *secrets,
+                             bool allow_client_version, uint32_t timeout_ms, mr_log *log,
+                             uint32_t *partition_counts, mr_diag *diag)
 {
-    preflight p = {.plan = plan, .log = log, .clock = mr_clock_system()};
-    const mr_client_settings settings = {.plan = plan, .log = log, .kind = MR_CLIENT_ADMIN};
+    preflight p = {.plan = plan, .log = log, .secrets = secrets, .clock = mr_clock_system()};
+    const mr_client_settings settings = {
+        .plan = plan, .secrets = secrets, .log = log, .kind = MR_CLIENT_ADMIN};
 
     MR_ASSERT(plan->has_kafka && plan->brokers != NULL);
     p.until_us = p.clock.type->monotonic_us(p.clock.self) + (int64_t)timeout_ms * 1000;
     mr_status status = check_version(allow_client_version, log, diag);
     if (status == MR_OK) {
-        status = check_configuration(plan, log, diag);
+        status = check_configuration(&p, diag);
     }
     if (status == MR_OK) {
         status = mr_client_new(&settings, &p.client, diag);
@@ -102,16 +109,17 @@ static mr_status check_version(bool allowed, mr_log *log, mr_diag *diag)
 
 /* Consumer and producer are made and dropped, so that a wrong property ends the start, not a run.
  */
-static mr_status check_configuration(const mr_plan *plan, mr_log *log, mr_diag *diag)
+static mr_status check_configuration(const preflight *p, mr_diag *diag)
 {
     _Atomic bool taint = false;
-    mr_client_settings settings = {.plan = plan,
-                                   .log = log,
+    mr_client_settings settings = {.plan = p->plan,
+                                   .secrets = p->secrets,
+                                   .log = p->log,
                                    .kind = MR_CLIENT_CONSUMER,
                                    .memory_bytes = 1 << 20,
                                    .input_count = 1,
                                    .record_bytes_max = MR_RECORD_BYTES_DEFAULT,
-                                   .transactional_id = plan->app,
+                                   .transactional_id = p->plan->app,
                                    .taint = &taint};
     rd_kafka_t *client = NULL;
     mr_status status = mr_client_new(&settings, &client, diag);
@@ -134,12 +142,19 @@ static mr_status check_brokers(preflight *p, mr_diag *diag)
     while (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         const struct rd_kafka_metadata *metadata = NULL;
         const int32_t left_ms = remaining_ms(p);
+        if (left_ms <= 0 && p->tls_words[0] != '\0') {
+            return mr_diag_set(diag, MR_ERR_UNREACHABLE, 0,
+                               "E_TLS: no broker of %s can be spoken to over TLS: %s; look at "
+                               "kafka.tls and at the brokers' certificates",
+                               p->plan->brokers, p->tls_words);
+        }
         if (left_ms <= 0) {
             return mr_diag_set(
                 diag, MR_ERR_UNREACHABLE, 0,
                 "E_UNREACHABLE: no broker of %s answers: %s (%s); is it running, and "
-                "is kafka.brokers right?",
-                p->plan->brokers, rd_kafka_err2str(code), rd_kafka_err2name(code));
+                "is kafka.brokers right%s?",
+                p->plan->brokers, p->words[0] != '\0' ? p->words : rd_kafka_err2str(code),
+                rd_kafka_err2name(code), p->plan->tls.is_on ? ", and kafka.tls" : "");
         }
         code =
             rd_kafka_metadata(p->client, 0, NULL, &metadata, left_ms < CALL_MS ? left_ms : CALL_MS);
@@ -153,8 +168,38 @@ static mr_status check_brokers(preflight *p, mr_diag *diag)
             return mr_verdict_tell(&verdict, &fault, p->plan->brokers, rd_kafka_err2str(code),
                                    diag);
         }
+        const mr_status status = hear_errors(p, diag);
+        if (status != MR_OK) {
+            return status;
+        }
     }
     return MR_OK;
+}
+
+/* Why no connection stands: a wrong password does not pass; of all else the last words are kept. */
+static mr_status hear_errors(preflight *p, mr_diag *diag)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(p->client);
+    rd_kafka_event_t *event = NULL;
+    mr_status status = MR_OK;
+
+    while (status == MR_OK && (event = rd_kafka_queue_poll(queue, 0)) != NULL) {
+        const mr_fault fault = mr_fault_of_code(rd_kafka_event_error(event));
+        const char *words = rd_kafka_event_error_string(event);
+        if (fault.code == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
+            const mr_verdict verdict = mr_kafka_judge(MR_CALL_EVENT, &fault, false);
+            status = mr_verdict_tell(&verdict, &fault, p->plan->brokers, words, diag);
+        } else if (fault.code == RD_KAFKA_RESP_ERR__SSL ||
+                   strstr(words, "SSL routines") !=
+                       NULL) { /* TLS 1.3 refuses after the handshake. */
+            snprintf(p->tls_words, sizeof(p->tls_words), "%s", words);
+        } else if (fault.code == RD_KAFKA_RESP_ERR__TRANSPORT) {
+            snprintf(p->words, sizeof(p->words), "%s", words);
+        }
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    return status;
 }
 
 static mr_status read_topics(preflight *p, uint32_t *counts, mr_diag *diag)

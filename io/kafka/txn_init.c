@@ -194,6 +194,7 @@ void mr_txn_destroy_clients(mr_txn *txn)
 static mr_status make_consumer(mr_txn *txn, mr_diag *diag)
 {
     const mr_client_settings settings = {.plan = txn->options->plan,
+                                         .secrets = txn->options->secrets,
                                          .log = txn->options->log,
                                          .kind = MR_CLIENT_CONSUMER,
                                          .memory_bytes = txn->options->memory_bytes,
@@ -212,6 +213,7 @@ static mr_status make_producer(mr_txn *txn, mr_diag *diag)
 {
     static const uint64_t one = 1; /* What librdkafka writes to the eventfd. */
     const mr_client_settings settings = {.plan = txn->options->plan,
+                                         .secrets = txn->options->secrets,
                                          .log = txn->options->log,
                                          .kind = MR_CLIENT_PRODUCER,
                                          .transactional_id = txn->transactional_id,

@@ -307,6 +307,7 @@ static mr_status fence(mr_txn *txn, const char *owner, uint64_t generation, mr_d
 
     snprintf(id, sizeof(id), "%s-%s", txn->options->plan->app, owner);
     const mr_client_settings settings = {.plan = txn->options->plan,
+                                         .secrets = txn->options->secrets,
                                          .log = txn->options->log,
                                          .kind = MR_CLIENT_FENCER,
                                          .transactional_id = id};

@@ -202,6 +202,9 @@ class Replay:
                 identity: engine.row(group) for identity, group in engine.groups.items()}
 
     def _one(self, engine, origin, record, below, made, pending):
+        if origin in self.spec.poison:
+            self._bad(origin, record, "poison", below)
+            return
         try:
             out = self._step(engine, record)
         except BadRow as error:

@@ -14,7 +14,7 @@ _FILTER_OPS = {"=", "<>", "<", "<=", ">", ">=", "in", "is null", "is not null"}
 _FIELDS = {
     "workload", "group", "inputs", "outputs", "dlq", "on_error", "tombstones", "columns", "key",
     "filter", "map", "by", "select", "emit", "unchanged", "partition", "timestamp", "start",
-    "max_record", "state",
+    "max_record", "state", "poison",
 }
 
 
@@ -106,6 +106,8 @@ class Spec:
         self.start = _choice(spec, "start", ("earliest", "latest"), "earliest")
         self.max_record = spec.get("max_record", 1 << 20)
         self.state = spec.get("state", False)
+        self.poison = {(topic, int(partition), int(offset)) for topic, partition, offset in
+                       (text.rsplit(":", 2) for text in spec.get("poison", []))}
         self._cross_check(aggregate)
 
     def _cross_check(self, aggregate):

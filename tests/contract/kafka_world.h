@@ -183,7 +183,8 @@ UNUSED static world *world_begin(void **state, uint32_t partition_count)
         return w;
     }
     find_broker(w);
-    const mr_status status = mr_kafka_preflight(&w->plan, true, WAIT_MS, w->log, counts, &diag);
+    const mr_status status =
+        mr_kafka_preflight(&w->plan, NULL, true, WAIT_MS, w->log, counts, &diag);
     if (status != MR_OK) {
         fail_msg("%s", diag.text);
     }

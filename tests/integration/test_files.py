@@ -20,6 +20,23 @@ def test_pipe_without_any_service(t):
     assert [row["f"] for row in rows] == [70.7, 86.0], run.stdout()
 
 
+def test_a_field_that_is_wrong_is_named(t):
+    schema = {"who": {"type": "record not null", "fields": {"id": "bigint not null"}}}
+    text = {"millrace": 1, "app": documents.app_of(t), "delivery": "at_least_once",
+            "memory": {"total": documents.MEMORY},
+            "sources": {"rows": {"kind": "file", "path": "-", "format": "json", "schema": schema}},
+            "sinks": {"out": {"from": "rows", "kind": "file", "path": "-"}},
+            "errors": {"default": {"stop": True}}}
+    path = documents.write(t, text)
+    for line, name in (('{"who":{}}', "who.id"), ('{"who":{"id":"x"}}', "who.id"), ("{}", "who"),
+                       ('{"who":[]}', "who")):
+        run = t.millrace("run", path, feed=f'{{"who":{{"id":5}}}}\n{line}\n'.encode())
+        run.expect_exit(harness.EXIT_FAILURE)
+        last = run.stderr().strip().splitlines()[-1]
+        assert ":2:" in last and f": {name} (" in last, last
+        assert run.stdout() in ("", '{"who":{"id":5}}\n'), run.stdout()
+
+
 def test_pipe_names_the_line_that_is_wrong(t):
     run = t.millrace("run", PIPE, feed=b'{"city":"Bern","c":21.5}\n{"city":\n')
     run.expect_exit(harness.EXIT_FAILURE)

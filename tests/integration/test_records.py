@@ -63,6 +63,62 @@ def test_sink_headers_are_computed(t):
     assert record.header(b"place") == f"{source}/{partition}".encode()
 
 
+def test_nested_records_and_bytes(t):
+    """In from JSON, by them in state over two runs, out as JSON and as a record key; and a letter
+    that names the field."""
+    source, sink, dlq = t.topic("in"), t.topic("out"), t.topic("dlq")
+    fields = {"id": "bigint not null", "address": {"type": "record", "fields": {"city": "text"}}}
+    keys = {"topic": source, "format": "json", "key": ["who.id"], "key_format": "json",
+            "schema": {"who": {"type": "record", "path": "payload.who", "fields": fields},
+                       "mark": "bytea"}}
+    text = documents.document(
+        t, keys,
+        {"counts": {"op": "aggregate", "from": "events", "by": ["who.id", "mark"], "emit": "every",
+                    "select": {"who.id": None, "mark": None, "n": "count(*)",
+                               "who.city": "max(who.address.city)"}}},
+        {"out": {"from": "counts", "topic": sink, "key": ["who.id", "mark"],
+                 "key_format": "json"}},
+        errors={"default": {"dlq": "bad"}}, dlqs={"bad": {"topic": dlq}})
+    for n in (1, 2):
+        t.kafka.produce(source, [("", '{"payload":{"who":{"id":5,"address":{"city":"Bern"}}},'
+                                      '"mark":"/w=="}'),
+                                 ("", '{"payload":{"who":{"address":{}}},"mark":null}')],
+                        "--partition", 2)
+        run_bounded(t, text)
+        record = documents.read(t, sink)[documents.partition_of(
+            b'{"who":{"id":5},"mark":"/w=="}', 4)][-1]
+        assert record.key == b'{"who":{"id":5},"mark":"/w=="}'
+        assert record.value == (b'{"who":{"id":5,"city":"Bern"},"mark":"/w==","n":%d}' % n)
+    letters = [record for found in documents.read(t, dlq).values() for record in found]
+    assert len(letters) == 2
+    assert letters[0].header(b"millrace.error.code") == b"DECODE_NULL"
+    assert letters[0].header(b"millrace.error.message").endswith(b": who.id")
+    dump = t.millrace("state", "dump", t.state_dir / documents.app_of(t), "--topology",
+                      t.folder / "topology.yaml")
+    dump.expect_exit(harness.EXIT_OK)
+    assert '"columns":{"who":{"id":5,"city":"Bern"},"mark":"/w==","n":2}' in dump.stdout(), \
+        dump.stdout()
+
+
+def test_a_text_key_of_bytes_is_hex(t):
+    source, sink, back = t.topic("in"), t.topic("out"), t.topic("back")
+    t.kafka.produce(source, [(b"\xff\x00", "x")])
+    raw = {"topic": source, "format": "raw", "key_format": "raw",
+           "schema": {"k": {"type": "bytea", "from": "key"}, "v": "bytea"}}
+    run_bounded(t, documents.document(t, raw, {}, {"out": {"from": "events", "topic": sink,
+                                                           "key": ["k"]}}))
+    record = next(r for found in documents.read(t, sink).values() for r in found)
+    assert record.key == b"\\xff00", record.key
+    assert json.loads(record.value) == {"k": "/wA=", "v": "eA=="}, record.value
+    text = {"topic": sink, "format": "json", "schema": {"k": {"type": "bytea", "from": "key"},
+                                                        "v": "bytea"}}
+    run_bounded(t, documents.document(t, text, {}, {"out": {"from": "events", "topic": back,
+                                                            "format": "json"}},
+                                      app=documents.app_of(t) + "-back"))
+    record = next(r for found in documents.read(t, back).values() for r in found)
+    assert json.loads(record.value) == {"k": "/wA=", "v": "eA=="}, record.value
+
+
 def test_tombstones_of_a_counted_stream_are_dropped_when_told(t):
     source, sink = t.topic("in"), t.topic("out")
     rows = [("a", '{"user_id":"a","amount":1}'), ("a", None), ("a", '{"user_id":"a","amount":2}')]
@@ -80,6 +136,32 @@ def test_null_amounts_and_empty_groups_are_those_of_sql(t):
     assert [row["n"] for row in rows] == [1, 2, 3]
     assert [row["total"] for row in rows] == [None, None, -2.5]
     assert [row["low"] for row in rows] == [None, None, -2.5]
+
+
+def test_intervals_and_38_digits_are_read_stored_and_written(t):
+    """A second run goes on from the stored interval and sum."""
+    source, sink = t.topic("in"), t.topic("out")
+    most = "9" * 38
+    keys = {"topic": source, "format": "json", "key": ["user_id"],
+            "schema": {"user_id": "text not null", "gap": "interval", "day": "date",
+                       "large": "numeric(38,0)"}}
+    select = {"user_id": None, "longest": "max(gap)", "shortest": "min(gap)", "all": "sum(large)",
+              "due": "max(day + gap)"}
+    text = documents.document(
+        t, keys, {"gaps": {"op": "aggregate", "from": "events", "by": ["user_id"],
+                           "select": select, "emit": "every"}},
+        {"out": {"from": "gaps", "topic": sink, "numbers": "string"}})
+    t.kafka.produce(source, [
+        ("a", '{"user_id":"a","gap":"1 mon","day":"2026-01-31","large":"%s"}' % most),
+        ("a", '{"user_id":"a","gap":"P29DT24H","day":"2026-01-01","large":-1}')])
+    run_bounded(t, text)
+    t.kafka.produce(source, [("a", '{"user_id":"a","gap":"-1 day +02:00","large":1}')])
+    run_bounded(t, text)
+    rows = [json.loads(v) for v in documents.values(t, sink)]
+    assert [row["longest"] for row in rows] == ["1 mon", "29 days 24:00:00", "29 days 24:00:00"]
+    assert [row["shortest"] for row in rows] == ["1 mon", "29 days 24:00:00", "-1 days +02:00:00"]
+    assert [row["all"] for row in rows] == [most, str(10 ** 38 - 2), most]
+    assert [row["due"] for row in rows] == ["2026-02-28T00:00:00Z"] * 3
 
 
 def test_on_commit_sends_the_last_row_of_each_key(t):

@@ -2,6 +2,7 @@
 #include "tests/support/batch_text.h"
 #include "engine/base/assert.h"
 #include "engine/base/decimal.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
 #include "engine/batch/batch.h"
 #include <stdio.h>
@@ -88,7 +89,8 @@ static void read_field(mr_arena *arena, const char *text, size_t size_bytes, mr_
         mr_type type;
     } types[] = {{"boolean", MR_BOOLEAN},         {"bigint", MR_BIGINT}, {"double", MR_DOUBLE},
                  {"numeric", MR_NUMERIC},         {"text", MR_TEXT},     {"bytea", MR_BYTEA},
-                 {"timestamptz", MR_TIMESTAMPTZ}, {"jsonb", MR_JSONB},   {"date", MR_DATE}};
+                 {"timestamptz", MR_TIMESTAMPTZ}, {"jsonb", MR_JSONB},   {"date", MR_DATE},
+                 {"interval", MR_INTERVAL}};
     const char *copy = mr_arena_copy(arena, text, size_bytes);
     char name[MR_NAME_BYTES_MAX + 1];
     char type[32];
@@ -155,7 +157,8 @@ static void set_cell(mr_batch *batch, uint32_t column, uint32_t row, const char 
             (mr_view){.bytes = (const uint8_t *)text, .size_bytes = size_bytes};
         break;
     case MR_INTERVAL:
-        good = false;
+        good = mr_interval_parse(text, size_bytes, (mr_interval *)cells + row) == 0;
+        break;
     }
     MR_ASSERT(good);
 }
@@ -190,7 +193,7 @@ static uint32_t print_cell(const mr_field *field, const mr_column *column, uint3
         return view.size_bytes;
     }
     case MR_INTERVAL:
-        break;
+        return mr_interval_print(column->as.intervals[row], out);
     }
     MR_ASSERT(!"a type of these tests");
     return 0;

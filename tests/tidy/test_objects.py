@@ -17,7 +17,7 @@ RELEASE = pathlib.Path(os.environ.get("MR_RELEASE_DIR") or ROOT / "build" / "rel
 # Where the core ends: what runs on a shard makes no system call, starts no thread, reads no clock.
 CORE = ("engine/batch/", "engine/state/", "engine/runtime/", "operators/")
 # These run the threads of a worker, around the core.
-NOT_CORE = {"engine/runtime/worker.c", "engine/runtime/worker_file.c"}
+NOT_CORE = {"engine/runtime/worker.c", "engine/runtime/block_file.c"}
 CORE_MAY_CALL = re.compile(
     r"mr_\w+|mem(cpy|move|set|cmp|chr|rchr|mem)|str(len|nlen|cmp|ncmp|chr|rchr|str|spn|cspn|tol+|"
     r"toul+|tod|casecmp|ncasecmp)|v?snprintf|bsearch|qsort(_r)?|abort|"

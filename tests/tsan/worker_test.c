@@ -257,9 +257,11 @@ void mr_kafka_close(mr_kafka *kafka)
     *kafka = (mr_kafka){.type = NULL};
 }
 
-mr_status mr_kafka_preflight(const mr_plan *plan, bool allow_client_version, uint32_t timeout_ms,
-                             mr_log *log, uint32_t *partition_counts, mr_diag *diag)
+mr_status mr_kafka_preflight(const mr_plan *plan, const mr_secrets *secrets,
+                             bool allow_client_version, uint32_t timeout_ms, mr_log *log,
+                             uint32_t *partition_counts, mr_diag *diag)
 {
+    (void)secrets;
     (void)allow_client_version;
     (void)timeout_ms;
     (void)log;

@@ -40,6 +40,50 @@ static void pass_once(void)
     _exit(42);
 }
 
+/* Every neighbour of the two records, by topic, partition and offset. */
+static void apply_others(void)
+{
+    (void)setenv("MR_CRASH_AT_RECORD", "in:3:40,other.x:0:7", 1);
+    mr_crash_record("in", 3, 0, 40);
+    mr_crash_record("in", 3, 41, 1000);
+    mr_crash_record("in", 4, 0, 1000);
+    mr_crash_record("int", 3, 0, 1000);
+    mr_crash_record("other", 0, 0, 1000);
+    mr_crash_record("other.x", 0, 0, 7);
+    _exit(42);
+}
+
+static void apply_the_first(void)
+{
+    (void)setenv("MR_CRASH_AT_RECORD", "in:3:40,other.x:0:7", 1);
+    mr_crash_record("in", 3, 40, 41);
+    _exit(42);
+}
+
+static void apply_the_second(void)
+{
+    (void)setenv("MR_CRASH_AT_RECORD", "in:3:40,other.x:0:7", 1);
+    mr_crash_record("other.x", 0, 0, 1000);
+    _exit(42);
+}
+
+static void test_kills_at_a_record(void **state)
+{
+    (void)state;
+    int status = mr_run_child(apply_others, NULL, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+    status = mr_run_child(apply_the_first, NULL, 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    status = mr_run_child(apply_the_second, NULL, 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void apply_nonsense(void)
+{
+    (void)setenv("MR_CRASH_AT_RECORD", "in-3@40", 1);
+    mr_crash_record("in", 3, 0, 1);
+}
+
 static void pass_nonsense(void)
 {
     (void)setenv("MR_CRASH_AT", "K77", 1);
@@ -61,6 +105,7 @@ static void test_nonsense(void **state)
 {
     (void)state;
     mr_expect_assert(pass_nonsense, "name a crash point");
+    mr_expect_assert(apply_nonsense, "topic:partition:offset");
 }
 
 static void test_stops(void **state)
@@ -86,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kills),
+        cmocka_unit_test(test_kills_at_a_record),
         cmocka_unit_test(test_nonsense),
         cmocka_unit_test(test_stops),
     };

@@ -45,6 +45,58 @@ static void test_doubles_as_postgresql_prints_them(void **state)
     }
 }
 
+/* Shorter digits would lie exactly between two doubles: values made by a PostgreSQL 15. */
+static void test_no_digits_on_a_tie(void **state)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } rows[] = {{6083203114907026.0, "6.083203114907026e+15"},
+                {4524463243041714.0, "4.524463243041714e+15"},
+                {5.866300461560842e+16, "5.8663004615608416e+16"},
+                {6.319523265893346e+16, "6.3195232658933456e+16"},
+                {4.37110571605301e+16, "4.3711057160530096e+16"},
+                {9.1507405566817e+16, "9.150740556681699e+16"},
+                {5.7341639011078e+17, "5.7341639011078003e+17"},
+                {1.9207743901907e+17, "1.9207743901907002e+17"},
+                {5.797541134686e+17, "5.797541134686001e+17"},
+                {6.74886926103e+17, "6.748869261030001e+17"},
+                {1.52599797003e+18, "1.5259979700300001e+18"},
+                {1.96019509241e+18, "1.9601950924099999e+18"},
+                {7.2521585982e+18, "7.252158598200001e+18"},
+                {8.210049473e+18, "8.210049472999999e+18"},
+                {3.4927907104e+20, "3.4927907103999997e+20"},
+                {2.485068234e+19, "2.4850682339999998e+19"},
+                {5.9923361e+19, "5.9923360999999996e+19"},
+                {6.1594199e+19, "6.1594199000000004e+19"},
+                {7.3826072e+20, "7.382607200000001e+20"},
+                {9.480051e+19, "9.480051000000001e+19"},
+                {3.033898e+20, "3.0338979999999997e+20"},
+                {4.10677e+20, "4.1067699999999997e+20"},
+                {7.071296e+22, "7.0712959999999996e+22"},
+                {1.05081e+21, "1.0508099999999999e+21"},
+                {6.6124e+21, "6.612400000000001e+21"},
+                {2.435e+21, "2.4350000000000003e+21"},
+                {4.73e+21, "4.729999999999999e+21"},
+                {5.35e+21, "5.350000000000001e+21"},
+                {7.32e+22, "7.3200000000000004e+22"},
+                {3.04e+23, "3.0400000000000003e+23"},
+                {5e+22, "4.9999999999999996e+22"},
+                {7e+22, "7.0000000000000004e+22"},
+                {1e+23, "9.999999999999999e+22"},
+                {2e+23, "1.9999999999999998e+23"},
+                {8e+23, "7.999999999999999e+23"}};
+
+    (void)state;
+    for (size_t i = 0; i < MR_LENGTH(rows); i++) {
+        char text[MR_DOUBLE_TEXT_MAX + 1];
+        text[mr_double_print(rows[i].value, text)] = '\0';
+        assert_string_equal(text, rows[i].text);
+        text[mr_double_print(-rows[i].value, text)] = '\0';
+        assert_string_equal(text + 1, rows[i].text);
+    }
+}
+
 static void test_every_double_reads_back(void **state)
 {
     uint64_t seed = 4711;
@@ -136,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_doubles_as_postgresql_prints_them),
+        cmocka_unit_test(test_no_digits_on_a_tie),
         cmocka_unit_test(test_every_double_reads_back),
         cmocka_unit_test(test_text_of_doubles),
         cmocka_unit_test(test_integers),

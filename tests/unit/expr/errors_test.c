@@ -47,7 +47,7 @@ static void every_line(void **state)
     assert_non_null(file);
     while (fgets(line, sizeof(line), file) != NULL) {
         line[strcspn(line, "\n")] = '\0';
-        char *arrow = strstr(line, " => ");
+        char *arrow = last_arrow(line);
         if (line[0] == '#' || line[0] == '\0') {
             continue;
         }

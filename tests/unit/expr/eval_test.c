@@ -142,89 +142,167 @@ static void full_scratch(void **state)
     assert_int_equal(mr_eval_errors(eval)[0], MR_ROW_54000);
 }
 
+typedef struct failing { /* What a program says of itself. */
+    const char *text;
+    uint32_t classes;
+    const char *what;
+} failing;
+
+static const failing fallible[] = {
+    {"t::bigint", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "cast text -> bigint"},
+    {"try(t::bigint)", 0, NULL},
+    {"i / j", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "division"},
+    {"i / 2", 0, NULL},
+    {"i / -1", MR_FALLIBLE_RANGE, "division"},
+    {"i / nullif(j, 0)", MR_FALLIBLE_RANGE, "division"},
+    {"m / nullif(m, 0)", 0, NULL},
+    {"m / nullif(i, 0)", 0, NULL},
+    {"d / nullif(d, 0)", MR_FALLIBLE_RANGE, "division"},
+    {"i % nullif(j + 1, 0)", MR_FALLIBLE_RANGE, "bigint +"},
+    {"i % 3", 0, NULL},
+    {"i + 1", MR_FALLIBLE_RANGE, "bigint +"},
+    {"m + m", 0, NULL},
+    {"huge + m", MR_FALLIBLE_RANGE, "numeric +"},
+    {"m::numeric(12,2)", 0, NULL},
+    {"m::numeric(9,2)", MR_FALLIBLE_RANGE, "cast numeric -> numeric"},
+    {"m::bigint", 0, NULL},
+    {"i = 7 and t like 'x%'", 0, NULL},
+    {"t like t", MR_FALLIBLE_DATA, "LIKE with a pattern that is not constant"},
+    {"js -> 'a'", 0, NULL},
+    {"(js ->> 'a')::numeric(5,2) + (i + 1)", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE,
+     "cast text -> numeric"},
+    {"(i + 1)::float8 > (js ->> 'a')::float8", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE,
+     "cast text -> double precision"},
+    {"case when z = 0 then 0 else i / z end", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "division"},
+    {"div(m, 3)", 0, NULL},
+    {"mod(i, z)", MR_FALLIBLE_DATA, "mod"},
+    {"m * w", 0, NULL},
+    {"huge * 2", MR_FALLIBLE_RANGE, "numeric *"},
+    {"huge > w and i in (1, 2.5)", 0, NULL},
+    {"sqrt(d)", MR_FALLIBLE_DATA, "sqrt"},
+    {"try(sqrt(d) + exp(d))", 0, NULL},
+    {"split_part(t, ',', 1)", 0, NULL},
+    {"split_part(t, ',', i)", MR_FALLIBLE_DATA, "split_part"},
+    {"substring(t from i for 3)", 0, NULL},
+    {"substring(t from 1 for i)", MR_FALLIBLE_DATA, "substring"},
+    {"(js -> 'a')::bigint", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "cast jsonb -> bigint"},
+    {"t::interval", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "cast text -> interval"},
+    {"iv::text", 0, NULL},
+    {"iv + iv", MR_FALLIBLE_RANGE, "interval +"},
+    {"iv * d", MR_FALLIBLE_RANGE, "interval *"},
+    {"iv / d", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "division"},
+    {"iv / 2", MR_FALLIBLE_RANGE, "division"},
+    {"iv / nullif(d, 0)", MR_FALLIBLE_RANGE, "division"},
+    {"ts + iv", MR_FALLIBLE_RANGE, "timestamptz + interval"},
+    {"dt - iv", MR_FALLIBLE_RANGE, "date - interval"},
+    {"ts - ts", 0, NULL},
+    {"iv > '1 day'", 0, NULL},
+    {"make_interval(days => 5)", 0, NULL},
+    {"make_interval(days => i)", MR_FALLIBLE_RANGE, "make_interval"},
+    {"date_bin('1 hour', ts, ts)", MR_FALLIBLE_RANGE, "date_bin"},
+    {"date_bin(iv, ts, ts)", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "date_bin"},
+    {"date_trunc('year', iv)", 0, NULL},
+    {"date_trunc('year', dt)", MR_FALLIBLE_RANGE, "date_trunc"},
+    {"date_trunc('day', dt)", 0, NULL},
+    {"extract(hour from iv)", 0, NULL},
+    {"extract(epoch from iv)", MR_FALLIBLE_RANGE, "extract(epoch from interval)"},
+    {"extract(epoch from dt)", 0, NULL},
+};
+
 static void what_can_fail(void **state)
 {
-    static const struct {
-        const char *text;
-        uint32_t classes;
-        const char *what;
-    } table[] = {
-        {"t::bigint", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "cast text -> bigint"},
-        {"try(t::bigint)", 0, NULL},
-        {"i / j", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "division"},
-        {"i / 2", 0, NULL},
-        {"i / -1", MR_FALLIBLE_RANGE, "division"},
-        {"i / nullif(j, 0)", MR_FALLIBLE_RANGE, "division"},
-        {"m / nullif(m, 0)", 0, NULL},
-        {"m / nullif(i, 0)", 0, NULL},
-        {"d / nullif(d, 0)", MR_FALLIBLE_RANGE, "division"},
-        {"i % nullif(j + 1, 0)", MR_FALLIBLE_RANGE, "bigint +"},
-        {"i % 3", 0, NULL},
-        {"i + 1", MR_FALLIBLE_RANGE, "bigint +"},
-        {"m + m", 0, NULL},
-        {"huge + m", MR_FALLIBLE_RANGE, "numeric +"},
-        {"m::numeric(12,2)", 0, NULL},
-        {"m::numeric(9,2)", MR_FALLIBLE_RANGE, "cast numeric -> numeric"},
-        {"m::bigint", 0, NULL},
-        {"i = 7 and t like 'x%'", 0, NULL},
-        {"t like t", MR_FALLIBLE_DATA, "LIKE with a pattern that is not constant"},
-        {"js -> 'a'", 0, NULL},
-        {"(js ->> 'a')::numeric(5,2) + (i + 1)", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE,
-         "cast text -> numeric"},
-        {"(i + 1)::float8 > (js ->> 'a')::float8", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE,
-         "cast text -> double precision"},
-        {"case when z = 0 then 0 else i / z end", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "division"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+    for (size_t i = 0; i < sizeof(fallible) / sizeof(fallible[0]); i++) {
         const char *what = "unset";
-        const uint32_t classes = mr_expr_fallible(compile(table[i].text), &what);
-        if (classes != table[i].classes || (what == NULL) != (table[i].what == NULL) ||
-            (what != NULL && strcmp(what, table[i].what) != 0)) {
-            print_error("%s: %u %s\n", table[i].text, classes, what != NULL ? what : "-");
+        const uint32_t classes = mr_expr_fallible(compile(fallible[i].text), &what);
+        if (classes != fallible[i].classes || (what == NULL) != (fallible[i].what == NULL) ||
+            (what != NULL && strcmp(what, fallible[i].what) != 0)) {
+            print_error("%s: %u %s\n", fallible[i].text, classes, what != NULL ? what : "-");
             fail();
         }
     }
 }
 
+typedef struct typed {
+    const char *text, *type;
+    bool nullable;
+} typed;
+
+static const typed results[] = {
+    {"i", "bigint", false},
+    {"i + j", "bigint", true},
+    {"i + 1", "bigint", false},
+    {"m + w", "numeric(12,3)", true},
+    {"m * w", "numeric(19,5)", true},
+    {"m / w", "numeric(17,6)", true},
+    {"m % w", "numeric(11,3)", true},
+    {"huge * huge", "numeric(38,0)", true},
+    {"i + m", "numeric(22,2)", true},
+    {"0.908", "numeric(3,3)", false},
+    {"1.50", "numeric(3,2)", false},
+    {"case when b then m else w end", "numeric(11,3)", true},
+    {"coalesce(nm, i)", "numeric(21,2)", false},
+    {"coalesce(nd, m)", "double precision", true},
+    {"i is null", "boolean", false},
+    {"nullif(i, 7)", "bigint", true},
+    {"js -> 'a'", "jsonb", true},
+    {"js ->> 'a'", "text", true},
+    {"event_time", "timestamptz", false},
+    {"'x'", "text", false},
+    {"null", "text", true},
+    {"i is distinct from j", "boolean", false},
+    {"m - huge", "numeric(38,2)", true},
+    {"w - m", "numeric(12,3)", true},
+    {"0.5 * 0.25", "numeric(3,3)", false},
+    {"i / 0.001", "numeric(28,6)", false},
+    {"w / 0.0000001", "numeric(20,7)", true},
+    {"div(m, w)", "numeric(11,0)", true},
+    {"div(i, 0.01)", "numeric(21,0)", false},
+    {"mod(m, 3)", "numeric(10,2)", true},
+    {"round(m)", "numeric(9,0)", true},
+    {"ceil(m)", "numeric(9,0)", true},
+    {"trunc(huge)", "numeric(38,0)", true},
+    {"sign(w)", "numeric(7,0)", true},
+    {"round(m, 1)", "numeric(10,1)", true},
+    {"trunc(m, 4)", "numeric(13,4)", true},
+    {"round(m, -3)", "numeric(9,0)", true},
+    {"round(i)", "double precision", false},
+    {"abs(m)", "numeric(10,2)", true},
+    {"- w", "numeric(9,3)", true},
+    {"greatest(huge, w)", "numeric(38,3)", true},
+    {"coalesce(i, 0.5)", "numeric(20,1)", false},
+    {"nullif(m, 7)", "numeric(10,2)", true},
+    {"1e3", "numeric(4,0)", false},
+    {"iv", "interval", true},
+    {"ts - ts", "interval", true},
+    {"event_time - event_time", "interval", false},
+    {"event_time + interval '1 day'", "timestamptz", false},
+    {"iv * 2", "interval", true},
+    {"dt + iv", "timestamptz", true},
+    {"dt + 1", "date", true},
+    {"dt - dt", "bigint", true},
+    {"date_trunc('day', dt)", "timestamptz", true},
+    {"date_trunc('day', iv)", "interval", true},
+    {"date_bin('1 hour', event_time, event_time)", "timestamptz", false},
+    {"make_interval(days => i)", "interval", false},
+    {"make_interval(days => j)", "interval", true},
+    {"extract(second from iv)", "numeric(20,6)", true},
+    {"extract(milliseconds from ts)", "numeric(20,3)", true},
+    {"extract(epoch from dt)", "numeric(20,6)", true},
+    {"extract(year from event_time)", "numeric(20,0)", false},
+    {"coalesce(niv, '1 day')", "interval", false},
+};
+
 static void types_of_results(void **state)
 {
-    static const struct {
-        const char *text, *type;
-        bool nullable;
-    } table[] = {
-        {"i", "bigint", false},
-        {"i + j", "bigint", true},
-        {"i + 1", "bigint", false},
-        {"m + w", "numeric(12,3)", true},
-        {"m * w", "numeric(19,5)", true},
-        {"m / w", "numeric(17,6)", true},
-        {"m % w", "numeric(11,3)", true},
-        {"huge * huge", "numeric(38,0)", true},
-        {"i + m", "numeric(22,2)", true},
-        {"0.908", "numeric(3,3)", false},
-        {"1.50", "numeric(3,2)", false},
-        {"case when b then m else w end", "numeric(11,3)", true},
-        {"coalesce(nm, i)", "numeric(21,2)", false},
-        {"coalesce(nd, m)", "double precision", true},
-        {"i is null", "boolean", false},
-        {"nullif(i, 7)", "bigint", true},
-        {"js -> 'a'", "jsonb", true},
-        {"js ->> 'a'", "text", true},
-        {"event_time", "timestamptz", false},
-        {"'x'", "text", false},
-        {"null", "text", true},
-        {"i is distinct from j", "boolean", false},
-    };
     char text[MR_TYPE_TEXT_MAX];
 
     (void)state;
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        const mr_field *field = mr_expr_result(compile(table[i].text));
-        if (strcmp(mr_type_text(field, text), table[i].type) != 0 ||
-            field->nullable != table[i].nullable) {
-            print_error("%s: %s, nullable %d\n", table[i].text, text, field->nullable);
+    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
+        const mr_field *field = mr_expr_result(compile(results[i].text));
+        if (strcmp(mr_type_text(field, text), results[i].type) != 0 ||
+            field->nullable != results[i].nullable) {
+            print_error("%s: %s, nullable %d\n", results[i].text, text, field->nullable);
             fail();
         }
     }

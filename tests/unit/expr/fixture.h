@@ -7,6 +7,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/decimal.h"
+#include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
 #include "engine/batch/batch.h"
 #include "engine/expr/expr.h"
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELD_COUNT = 35, VALUE_TEXT_MAX = 4096 };
+enum { FIELD_COUNT = 37, VALUE_TEXT_MAX = 4096 };
 
 static const mr_field fixture_fields[FIELD_COUNT] = {
     {.name = "i", .type = MR_BIGINT},
@@ -53,6 +54,8 @@ static const mr_field fixture_fields[FIELD_COUNT] = {
     {.name = "meta.header.x", .type = MR_TEXT, .nullable = true, .hidden = true},
     {.name = "dt", .type = MR_DATE, .nullable = true},
     {.name = "ndt", .type = MR_DATE, .nullable = true},
+    {.name = "iv", .type = MR_INTERVAL, .nullable = true},
+    {.name = "niv", .type = MR_INTERVAL, .nullable = true},
 };
 
 static const mr_schema fixture_schema = {.fields = fixture_fields, .field_count = FIELD_COUNT};
@@ -68,6 +71,17 @@ typedef struct fixture {
     int64_t event_times[MR_BATCH_ROWS_MAX];
     uint16_t selection[MR_BATCH_ROWS_MAX];
 } fixture;
+
+/* The last ` => ` of a line: arguments may have one, too. */
+static inline char *last_arrow(char *line)
+{
+    char *last = NULL;
+
+    for (char *at = line; (at = strstr(at, " => ")) != NULL; at++) {
+        last = at;
+    }
+    return last;
+}
 
 static inline mr_view text_view(const char *text)
 {
@@ -131,6 +145,9 @@ static inline void fixture_cell(fixture *x, uint32_t f, uint32_t row, bool is_nu
         ((mr_view *)x->cells[f])[row] = text_view("hx");
     } else if (f == 33) {
         ((int32_t *)x->cells[f])[row] = 20513; /* 2026-03-01 */
+    } else if (f == 35) {
+        ((mr_interval *)x->cells[f])[row] =
+            (mr_interval){.months = 1, .days = 2, .microseconds = 11045600000};
     }
 }
 
@@ -208,6 +225,9 @@ static inline void value_text(const mr_field *field, const mr_column *column, ui
         break;
     case MR_DATE:
         size = mr_date_print(column->as.dates[row], out);
+        break;
+    case MR_INTERVAL:
+        size = mr_interval_print(column->as.intervals[row], out);
         break;
     default:
         (void)snprintf(out, VALUE_TEXT_MAX, "%.*s", (int)column->as.views[row].size_bytes,

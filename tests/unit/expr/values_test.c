@@ -96,7 +96,7 @@ static uint32_t check_rows(const batches *all, const mr_expr *expr, const char *
 
 static uint32_t check_line(const batches *all, char *line)
 {
-    char *arrow = strstr(line, " => ");
+    char *arrow = last_arrow(line);
     const mr_expr_scope scope = {.input_name = "in", .schema = &fixture_schema, .event_time = true};
     const mr_expr *expr = NULL;
     mr_diag diag = {0};

@@ -64,6 +64,13 @@ void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_erro
     task->rejected[task->rejected_count++] = error;
 }
 
+void mr_task_reject_column(mr_task *task, const mr_batch *in, uint32_t row, mr_row_error error,
+                           const char *column)
+{
+    (void)column;
+    mr_task_reject(task, in, row, error);
+}
+
 mr_step mr_task_fail(mr_task *task, mr_status status, const char *format, ...)
 {
     char text[1024];

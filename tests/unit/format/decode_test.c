@@ -136,6 +136,13 @@ static const key_case key_cases[] = {
     {MR_KEY_INT64, "v jsonb, k bigint", "\0\0\0\1", 4, NULL},
     {MR_KEY_RAW, "v jsonb, k bytea", "\xff\x7f", 2, "\xff\x7f"},
     {MR_KEY_RAW, "v jsonb, k text", "\xff", 1, NULL},
+    {MR_KEY_TEXT, "v jsonb, k bytea", "\\x6869", 6, "hi"},
+    {MR_KEY_TEXT, "v jsonb, k bytea", "\\x", 2, ""},
+    {MR_KEY_TEXT, "v jsonb, k bytea", "\\X6869", 6, NULL},
+    {MR_KEY_TEXT, "v jsonb, k bytea", "hi", 2, NULL},
+    {MR_KEY_TEXT, "v jsonb, k bytea, l bigint", "[\"aGk=\",7]", 10, "hi|7"},
+    {MR_KEY_JSON, "v jsonb, k bytea", "{\"k\":\"aGk=\"}", 12, "hi"},
+    {MR_KEY_JSON, "v jsonb, k bytea", "{\"k\":\"hi\"}", 10, NULL},
 };
 
 static void test_keys(void **state)
@@ -162,6 +169,24 @@ static void test_keys(void **state)
         }
         fixture_end(&self);
     }
+}
+
+static void test_a_key_in_a_record(void **state)
+{
+    static const char *const path[] = {"payload", "id"};
+    fixture self;
+
+    (void)state;
+    fixture_begin(&self, json(), "a bigint, k text");
+    self.fields[1].from = MR_FROM_KEY;
+    self.fields[1].path = path;
+    self.fields[1].path_count = 2;
+    self.common.key_format = MR_KEY_JSON;
+    assert_int_equal(fixture_open(&self), MR_OK);
+    fixture_add(&self, "{\"payload\":{\"id\":\"x\"},\"id\":\"outside\"}", "{\"a\":1}");
+    fixture_add(&self, "{\"payload\":null}", "{\"a\":2}");
+    assert_string_equal(fixture_run(&self, 0), "1|x\n2|\\N");
+    fixture_end(&self);
 }
 
 static void test_null_keys(void **state)
@@ -309,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_raw),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_a_key_in_a_record),
         cmocka_unit_test(test_null_keys),
         cmocka_unit_test(test_a_key_of_a_wrong_type),
         cmocka_unit_test(test_headers_and_meta),

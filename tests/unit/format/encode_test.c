@@ -89,6 +89,57 @@ static void test_json_values(void **state)
     mr_arena_destroy(self.arena);
 }
 
+static void test_bytes_are_base64(void **state)
+{
+    static sink self;
+    static const char *const wanted[] = {"{\"v\":\"\"}",         "{\"v\":\"Zg==\"}",
+                                         "{\"v\":\"Zm8=\"}",     "{\"v\":\"Zm9v\"}",
+                                         "{\"v\":\"/////w==\"}", "{\"v\":null}"};
+
+    (void)state;
+    begin(&self, 0, "v bytea", NULL, NULL, "\nf\nfo\nfoo\n\xff\xff\xff\xff\n\\N");
+    run_all(&self);
+    for (uint32_t i = 0; i < MR_LENGTH(wanted); i++) {
+        check_value(&self, i, wanted[i]);
+    }
+    mr_arena_destroy(self.arena);
+}
+
+/* The fields of a record together, wherever their columns stand. */
+static void test_records_are_nested(void **state)
+{
+    static sink self;
+    uint8_t room[256];
+
+    (void)state;
+    begin(&self, 0,
+          "a.x bigint, n bigint, a.b.c text, m.k boolean, a.y bigint, a.b.d text, o.p.q text", NULL,
+          NULL, "1|2|c|t|3|d|q\n\\N|\\N|\\N|\\N|\\N|\\N|\\N");
+    run_all(&self);
+    check_value(&self, 0,
+                "{\"a\":{\"x\":1,\"b\":{\"c\":\"c\",\"d\":\"d\"},\"y\":3},\"n\":2,"
+                "\"m\":{\"k\":true},\"o\":{\"p\":{\"q\":\"q\"}}}");
+    check_value(&self, 1,
+                "{\"a\":{\"x\":null,\"b\":{\"c\":null,\"d\":null},\"y\":null},\"n\":null,"
+                "\"m\":{\"k\":null},\"o\":{\"p\":{\"q\":null}}}");
+    /* A dead letter of a row says it in the same way, and never half. */
+    for (uint32_t bytes = 0; bytes <= sizeof(room); bytes++) {
+        const uint32_t size = mr_row_json(self.batch, 0, room, bytes);
+        assert_true(size <= bytes);
+        if (size > 0) {
+            assert_int_equal(size, self.values[0].size_bytes);
+            assert_memory_equal(room, self.values[0].bytes, size);
+        } else {
+            assert_true(bytes < sizeof(room));
+        }
+    }
+    mr_arena_destroy(self.arena);
+    begin(&self, 0, "a text hidden", NULL, NULL, "x");
+    run_all(&self);
+    check_value(&self, 0, "{}");
+    mr_arena_destroy(self.arena);
+}
+
 static void test_json_styles(void **state)
 {
     static sink self;
@@ -108,6 +159,29 @@ static void test_json_styles(void **state)
     mr_arena_destroy(self.arena);
 }
 
+static void test_intervals_and_long_numerics(void **state)
+{
+    static sink self;
+
+    (void)state;
+    begin(&self, 0, "v interval, n numeric(38,0), m numeric(38,38)", NULL, NULL,
+          "-178956970 years -8 mons -2147483648 days -2562047788:00:54.775807|"
+          "-99999999999999999999999999999999999999|0.99999999999999999999999999999999999999\n"
+          "00:00:00|99999999999999999999999999999999999999|"
+          "-0.00000000000000000000000000000000000001\n"
+          "\\N|\\N|\\N");
+    run_all(&self);
+    check_value(&self, 0,
+                "{\"v\":\"-178956970 years -8 mons -2147483648 days -2562047788:00:54.775807\","
+                "\"n\":-99999999999999999999999999999999999999,"
+                "\"m\":0.99999999999999999999999999999999999999}");
+    check_value(&self, 1,
+                "{\"v\":\"00:00:00\",\"n\":99999999999999999999999999999999999999,"
+                "\"m\":-0.00000000000000000000000000000000000001}");
+    check_value(&self, 2, "{\"v\":null,\"n\":null,\"m\":null}");
+    mr_arena_destroy(self.arena);
+}
+
 static void test_refused_plans(void **state)
 {
     mr_arena *arena = mr_arena_create(mr_memory_system(), 1 << 20, "test");
@@ -115,12 +189,15 @@ static void test_refused_plans(void **state)
     mr_diag diag = {0};
 
     (void)state;
-    assert_int_equal(mr_formats[0]->plan_write(arena, mr_test_schema(arena, "a bytea"), NULL, NULL,
-                                               &spec, &diag),
+    /* One member cannot be a value and an object. */
+    assert_int_equal(mr_formats[0]->plan_write(arena, mr_test_schema(arena, "a.b text, a text"),
+                                               NULL, NULL, &spec, &diag),
                      MR_ERR_CONFIG);
-    assert_int_equal(mr_formats[0]->plan_write(arena, mr_test_schema(arena, "a bytea hidden"), NULL,
-                                               NULL, &spec, &diag),
-                     MR_OK);
+    assert_non_null(strstr(diag.text, "\"a\" is a column and, with \"a.b\", a record"));
+    assert_int_equal(
+        mr_formats[0]->plan_write(arena, mr_test_schema(arena, "a.b text, a text hidden, ab text"),
+                                  NULL, NULL, &spec, &diag),
+        MR_OK);
     assert_int_equal(
         mr_formats[0]->plan_write(arena, mr_test_schema(arena, "a text"), "x", NULL, &spec, &diag),
         MR_ERR_CONFIG);
@@ -233,6 +310,16 @@ static const key_case key_cases[] = {
     {MR_KEY_INT32, "k bigint", "\\N", NULL, 0},
     {MR_KEY_INT64, "k bigint", "258", "\0\0\0\0\0\0\1\2", 8},
     {MR_KEY_RAW, "k bytea", "\xff", "\xff", 1},
+    {MR_KEY_TEXT, "k bytea",
+     "\xff"
+     "a",
+     "\\xff61", 6},
+    {MR_KEY_TEXT, "k bytea", "", "\\x", 2},
+    {MR_KEY_TEXT, "k bytea", "\\N", NULL, 0},
+    {MR_KEY_TEXT, "k bytea, l text", "hi|x", "[\"aGk=\",\"x\"]", 12},
+    {MR_KEY_JSON, "k bytea", "hi", "{\"k\":\"aGk=\"}", 12},
+    {MR_KEY_JSON, "r.a bigint, r.b text, c bigint", "1|x|2",
+     "{\"r\":{\"a\":1,\"b\":\"x\"},\"c\":2}", 27},
 };
 
 static void test_record_keys(void **state)
@@ -280,6 +367,7 @@ static void test_record_keys_that_cannot_be(void **state)
     static const uint16_t columns[] = {0, 1};
     const mr_schema *wide = mr_test_schema(arena, "k bigint, l bigint");
     const mr_schema *jsonb = mr_test_schema(arena, "k jsonb");
+    const mr_schema *interval = mr_test_schema(arena, "k interval");
     mr_batch *batch = mr_test_batch(arena, wide, "2147483648|0\n-2147483649|0");
     uint8_t room[512];
     uint8_t *at = room;
@@ -291,6 +379,14 @@ static void test_record_keys_that_cannot_be(void **state)
     assert_int_equal(mr_record_key_check(MR_KEY_INT64, wide, columns, 2, &diag), MR_ERR_CONFIG);
     assert_int_equal(mr_record_key_check(MR_KEY_RAW, wide, columns, 1, &diag), MR_ERR_CONFIG);
     assert_int_equal(mr_record_key_check(MR_KEY_TEXT, jsonb, columns, 1, &diag), MR_ERR_CONFIG);
+    assert_int_equal(mr_record_key_check(MR_KEY_TEXT, interval, columns, 1, &diag), MR_ERR_CONFIG);
+    static const uint16_t apart[] = {0, 1, 2};
+    const mr_schema *nested = mr_test_schema(arena, "r.a text, b text, r.c text");
+    assert_int_equal(mr_record_key_check(MR_KEY_JSON, nested, apart, 3, &diag), MR_ERR_CONFIG);
+    assert_non_null(strstr(diag.text, "move \"r.c\" beside"));
+    assert_int_equal(mr_record_key_check(MR_KEY_TEXT, nested, apart, 3, &diag), MR_OK);
+    const mr_schema *both = mr_test_schema(arena, "r.a text, r text");
+    assert_int_equal(mr_record_key_check(MR_KEY_JSON, both, apart, 2, &diag), MR_ERR_CONFIG);
     for (uint32_t row = 0; row < 2; row++) {
         assert_true(mr_record_key_encode(MR_KEY_INT32, batch, row, columns, 1, &at, room + 512,
                                          &key, &error));
@@ -307,7 +403,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_values),
+        cmocka_unit_test(test_bytes_are_base64),
+        cmocka_unit_test(test_records_are_nested),
         cmocka_unit_test(test_json_styles),
+        cmocka_unit_test(test_intervals_and_long_numerics),
         cmocka_unit_test(test_refused_plans),
         cmocka_unit_test(test_room_ends),
         cmocka_unit_test(test_long_texts_have_exact_bounds),

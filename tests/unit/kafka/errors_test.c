@@ -95,6 +95,24 @@ static void test_rights_are_fatal_at_first_only(void **state)
     assert_string_equal(verdict.name, "E_AUTHORIZATION");
     verdict = judge(MR_CALL_READ, code, 0, true);
     assert_int_equal(mr_status_class(verdict.status), MR_CLASS_ABORT_EPOCH);
+    const rd_kafka_resp_err_t wrong[] = {RD_KAFKA_RESP_ERR__AUTHENTICATION,
+                                         RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED};
+    for (size_t i = 0; i < MR_LENGTH(wrong); i++) {
+        verdict = judge(MR_CALL_EVENT, wrong[i], 0, false);
+        assert_int_equal(verdict.status, MR_ERR_REFUSED);
+        assert_string_equal(verdict.name, "E_AUTHENTICATION");
+        verdict = judge(MR_CALL_EVENT, wrong[i], 0, true);
+        assert_int_equal(mr_status_class(verdict.status), MR_CLASS_ABORT_EPOCH);
+    }
+}
+
+/* A broker that goes away in a handshake is away, as one that closes a connection. */
+static void test_a_failed_handshake_is_absence(void **state)
+{
+    (void)state;
+    assert_int_equal(judge(MR_CALL_EVENT, RD_KAFKA_RESP_ERR__SSL, 0, true).status, MR_OK);
+    assert_int_equal(mr_status_class(judge(MR_CALL_READ, RD_KAFKA_RESP_ERR__SSL, 0, false).status),
+                     MR_CLASS_RETRY);
 }
 
 static void test_names(void **state)
@@ -162,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_codes_librdkafka_would_repeat),
         cmocka_unit_test(test_fences_are_marked),
         cmocka_unit_test(test_rights_are_fatal_at_first_only),
+        cmocka_unit_test(test_a_failed_handshake_is_absence),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_an_absent_broker_is_no_failure_of_reading),
         cmocka_unit_test(test_a_failed_delivery_is_a_failure),

@@ -4,6 +4,7 @@
  *
  * LINK: mr_kafka
  */
+#define _GNU_SOURCE /* setenv */
 #include "io/kafka/kafka_private.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,7 +82,7 @@ static void test_sizes_follow_the_budget(void **state)
     rd_kafka_t *client = make(&plan, MR_CLIENT_CONSUMER, b, 4);
     expect(client, "queued.min.messages", "176602");       /* 0.2 b / 304 / 4 */
     expect(client, "queued.max.messages.kbytes", "52428"); /* 0.2 b / 1024 / 4 */
-    expect(client, "fetch.max.bytes", "52428800");         /* 0.1 b, at most 50 MiB */
+    expect(client, "fetch.max.bytes", "8388608");          /* 0.1 b, at most 8 MiB */
     rd_kafka_destroy(client);
     client = make(&plan, MR_CLIENT_PRODUCER, b, 4);
     expect(client, "queue.buffering.max.messages", "419430"); /* 0.1 b / 256 */
@@ -105,6 +106,92 @@ static void test_producer_keys(void **state)
     expect(client, "retry.backoff.ms", "20");
     expect(client, "socket.nagle.disable", "true");
     rd_kafka_destroy(client);
+}
+
+#define PASSWORD "CANARY-77aa"
+
+static mr_secrets *secrets_of(void)
+{
+    static const mr_secret_source source = {.name = "pw", .env = "OPTIONS_TEST_PW"};
+    mr_secrets *secrets = NULL;
+    mr_diag diag = {0};
+
+    assert_int_equal(setenv("OPTIONS_TEST_PW", PASSWORD, 1), 0);
+    assert_int_equal(mr_secrets_open(mr_memory_system(), &source, 1, &secrets, &diag), MR_OK);
+    return secrets;
+}
+
+static void test_sasl_and_tls(void **state)
+{
+    static const mr_plan_secret secret = {.name = "pw", .env = "OPTIONS_TEST_PW"};
+    static const mr_client_kind kinds[] = {MR_CLIENT_CONSUMER, MR_CLIENT_PRODUCER, MR_CLIENT_FENCER,
+                                           MR_CLIENT_ADMIN};
+    mr_secrets *secrets = secrets_of();
+    mr_plan plan = plan_of(NULL, 0);
+
+    (void)state;
+    plan.secrets = &secret;
+    plan.secret_count = 1;
+    plan.sasl.mechanism = "SCRAM-SHA-256";
+    plan.sasl.username = "me";
+    for (uint32_t tls = 0; tls < 2; tls++) {
+        plan.tls.is_on = tls == 1;
+        plan.tls.key_password = MR_NO_INDEX;
+        for (size_t i = 0; i < MR_LENGTH(kinds); i++) {
+            const mr_client_settings settings = {.plan = &plan,
+                                                 .secrets = secrets,
+                                                 .kind = kinds[i],
+                                                 .transactional_id = "app-all-0",
+                                                 .record_bytes_max = 2000000,
+                                                 .taint = &taint};
+            rd_kafka_t *client = NULL;
+            mr_diag diag = {0};
+            if (mr_client_new(&settings, &client, &diag) != MR_OK) {
+                fail_msg("%s", diag.text);
+            }
+            expect(client, "security.protocol", tls == 1 ? "sasl_ssl" : "sasl_plaintext");
+            expect(client, "sasl.mechanisms", "SCRAM-SHA-256");
+            expect(client, "sasl.username", "me");
+            expect(client, "sasl.password", PASSWORD);
+            if (tls == 1) {
+                expect(client, "ssl.endpoint.identification.algorithm", "https");
+            }
+            rd_kafka_destroy(client);
+        }
+    }
+    mr_secrets_close(secrets);
+}
+
+/* A file that is not there is named; the password of the key is not. */
+static void test_tls_files(void **state)
+{
+    static const mr_plan_secret secret = {.name = "pw", .env = "OPTIONS_TEST_PW"};
+    mr_secrets *secrets = secrets_of();
+    mr_plan plan = plan_of(NULL, 0);
+    const mr_client_settings settings = {
+        .plan = &plan, .secrets = secrets, .kind = MR_CLIENT_ADMIN};
+    rd_kafka_t *client = NULL;
+    mr_diag diag = {0};
+
+    (void)state;
+    plan.secrets = &secret;
+    plan.secret_count = 1;
+    plan.tls.is_on = true;
+    plan.tls.ca = "/nowhere/ca.pem";
+    plan.tls.cert = "/nowhere/cert.pem";
+    plan.tls.key = "/nowhere/key.pem";
+    plan.tls.key_password = 0;
+    assert_int_equal(mr_client_new(&settings, &client, &diag), MR_ERR_CONFIG);
+    assert_string_equal(diag.text,
+                        "E_TLS: kafka.tls.ca: /nowhere/ca.pem cannot be read: No such file or "
+                        "directory");
+    plan.tls.ca = NULL;
+    plan.tls.cert = plan.tls.key = "/dev/null"; /* Read, but no key: librdkafka says so. */
+    diag = (mr_diag){0};
+    assert_int_equal(mr_client_new(&settings, &client, &diag), MR_ERR_CONFIG);
+    assert_non_null(strstr(diag.text, "librdkafka refuses its configuration"));
+    assert_null(strstr(diag.text, PASSWORD));
+    mr_secrets_close(secrets);
 }
 
 static void test_properties_pass_through(void **state)
@@ -140,6 +227,8 @@ int main(void)
         cmocka_unit_test(test_consumer_keys),
         cmocka_unit_test(test_sizes_follow_the_budget),
         cmocka_unit_test(test_producer_keys),
+        cmocka_unit_test(test_sasl_and_tls),
+        cmocka_unit_test(test_tls_files),
         cmocka_unit_test(test_properties_pass_through),
         cmocka_unit_test(test_a_wrong_property_has_its_place),
     };

@@ -129,6 +129,68 @@ static void dates(void **state)
     fake_destroy(f);
 }
 
+/* Equal intervals have different texts; the last of them stays. */
+static void intervals(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k bigint, v interval", 1);
+    static const char *const pairs[] = {
+        "k", "", "lo", "min(v)", "hi", "max(v)", "sum", "max(v) + min(v)", "n", "count(v)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    char text[FAKE_TEXT_MAX];
+    uint32_t calls = 0;
+
+    (void)state;
+    start(f, schema, &spec);
+    assert_int_equal(f->table_spec.value_size_bytes, 16 + 24 + 24 + 24 + 24 + 8);
+    feed(f, schema,
+         "1|1 mon\n1|29 days 23:59:59\n1|30 days\n1|\\N\n1|-00:00:01\n1|-1 days +23:59:59\n2|\\N\n"
+         "3|178956970 years 7 mons\n3|-178956970 years\n",
+         text);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "1|-1 days +23:59:59|30 days|29 days 23:59:59|5\n2|\\N|\\N|\\N|0\n"
+                              "3|-178956970 years|178956970 years 7 mons|7 mons|2\n");
+    fake_commit(f);
+    feed(f, schema, "1|30 days 00:00:00.000001\n1|29 days\n", text);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text,
+                        "1|-1 days +23:59:59|30 days 00:00:00.000001|29 days 23:59:59.000001|7\n");
+    fake_destroy(f);
+}
+
+/* Sums go to 38 digits at the scale of their argument, averages too; extremes keep all of them. */
+static void all_digits(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k bigint, h numeric(38,38), v bigint", 1);
+    static const char *const pairs[] = {"k",      "",       "s",      "sum(h)", "a",
+                                        "avg(h)", "lo",     "min(h)", "hi",     "max(h)",
+                                        "sv",     "sum(v)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
+    char text[FAKE_TEXT_MAX];
+
+    (void)state;
+    start(f, schema, &spec);
+    feed(f, schema,
+         "1|0.99999999999999999999999999999999999998|9223372036854775807\n"
+         "1|0.00000000000000000000000000000000000001|9223372036854775807\n"
+         "1|0.00000000000000000000000000000000000001|0\n"
+         "1|-0.99999999999999999999999999999999999999|-1\n",
+         text);
+    assert_string_equal(
+        text, "1|0.99999999999999999999999999999999999998|0.99999999999999999999999999999999999998|"
+              "0.99999999999999999999999999999999999998|0.99999999999999999999999999999999999998|"
+              "9223372036854775807\n"
+              "1|0.99999999999999999999999999999999999999|0.50000000000000000000000000000000000000|"
+              "0.00000000000000000000000000000000000001|0.99999999999999999999999999999999999998|"
+              "18446744073709551614\n"
+              "1|0.00000000000000000000000000000000000000|0.00000000000000000000000000000000000000|"
+              "-0.99999999999999999999999999999999999999|0.99999999999999999999999999999999999998|"
+              "18446744073709551613\n");
+    assert_string_equal(f->task.rejects, "2 22003;");
+    fake_destroy(f);
+}
+
 static void event_time_is_the_greatest(void **state)
 {
     fake *f = fake_create();
@@ -493,6 +555,10 @@ static void refused(void **state)
         {"w", "", 302},
         {"x", "sum(t)", 303},
         {"x", "max(k = 'x')", 303},
+        {"x", "sum(event_time - event_time)", 303},
+        {"x", "avg(event_time - event_time)", 303},
+        {"x", "max(t::bytea)", 303},
+        {"x", "max(t::jsonb)", 303},
         {"x", "sum(sum(v))", 303},
         {"x", "sum(v, v)", 303},
         {"x", "sum(*)", 303},
@@ -540,6 +606,10 @@ static void plan_refuses(void **state)
     spec = make_spec(f, schema, ON_COMMIT, pairs);
     assert_int_equal(fake_plan(f, &mr_op_aggregate, schema, &spec), MR_ERR_CONFIG);
     assert_int_equal(strncmp(f->error, "M0401", 5), 0);
+    schema = fake_schema(f, "k interval", 1);
+    spec = make_spec(f, schema, ON_COMMIT, pairs);
+    assert_int_equal(fake_plan(f, &mr_op_aggregate, schema, &spec), MR_ERR_CONFIG);
+    assert_int_equal(strncmp(f->error, "M0409", 5), 0);
     fake_destroy(f);
 }
 
@@ -568,6 +638,17 @@ static void layouts(void **state)
     assert_true(one != layout_of(columns, "sum(v + 1) + count(*)"));
     assert_true(one != layout_of("k bigint, v bigint", "sum(v + 1)"));
     assert_true(one != layout_of("k text, v numeric(10,2)", "sum(v + 1)"));
+    /* By the bytes of a constant, not by where they lie. */
+    static const char *const parts[] = {"count(nullif(t::bytea, '\\x0102'))",
+                                        "count(nullif(v::text, '1'))",
+                                        "min(event_time - event_time + '1 day')"};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        assert_true(layout_of(columns, parts[i]) == layout_of(columns, parts[i]));
+    }
+    assert_true(layout_of(columns, parts[0]) !=
+                layout_of(columns, "count(nullif(t::bytea, '\\x0103'))"));
+    assert_true(layout_of(columns, parts[2]) !=
+                layout_of(columns, "min(event_time - event_time + '1 hour')"));
 }
 
 int main(void)
@@ -576,6 +657,8 @@ int main(void)
         cmocka_unit_test(results_on_commit),
         cmocka_unit_test(filters),
         cmocka_unit_test(dates),
+        cmocka_unit_test(intervals),
+        cmocka_unit_test(all_digits),
         cmocka_unit_test(event_time_is_the_greatest),
         cmocka_unit_test(halves_on_commit),
         cmocka_unit_test(every_row),

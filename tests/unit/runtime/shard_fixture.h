@@ -246,6 +246,10 @@ typedef struct fixture {
     uint64_t memory_bytes;
     const char *directory; /* NULL = volatile. */
     const mr_answers *answers;
+    mr_mark mark; /* With which the next shard opens; attempt_test.c. */
+    mr_turns *turns;
+    uint32_t index;
+    bool retry_poison;
     mr_shard *shard;
     int64_t now_us;
     uint64_t seed;
@@ -391,6 +395,7 @@ static mr_status open_shard(fixture *f)
 {
     const mr_shard_options options = {.plan = &f->plan,
                                       .env = &f->env,
+                                      .index = f->index,
                                       .shard_count = 1,
                                       .worker_set = "all",
                                       .directory = f->directory,
@@ -400,6 +405,9 @@ static mr_status open_shard(fixture *f)
                                       .memory_bytes = f->memory_bytes,
                                       .arena_bytes = 4 << 20,
                                       .answers = f->answers,
+                                      .turns = f->turns,
+                                      .mark = f->mark,
+                                      .retry_poison = f->retry_poison,
                                       .row_json = fixture_row_json};
     return mr_shard_open(&f->shard, &options, &f->diag);
 }

@@ -68,7 +68,7 @@ static void test_what_was_written_is_read(void **state)
     (void)state;
     fixture *f = make();
     assert_int_equal(open_it(f), MR_OK);
-    assert_int_equal(f->file.sequence, 0);
+    assert_int_equal(f->file.file.sequence, 0);
     for (uint32_t i = 1; i <= 5; i++) {
         write_it(f, i, i % 2 == 0);
         mr_worker_file_close(&f->file);
@@ -108,7 +108,7 @@ static void test_a_first_write_cut_short_is_none(void **state)
     assert_int_equal(truncate(f->path, BLOCK), 0);
     damage(f, 100);
     assert_int_equal(open_it(f), MR_OK);
-    assert_int_equal(f->file.sequence, 0);
+    assert_int_equal(f->file.file.sequence, 0);
     drop(f);
 }
 

@@ -98,9 +98,11 @@ static void test_missing_offsets_keep_the_state(void **state)
     for (uint32_t i = 0; i < RIG_TASKS; i++) {
         assert_int_equal(points[i].verdict, MR_VERDICT_KEPT);
         assert_int_equal(points[i].lineage, decided.points[i].lineage);
-        assert_true(mr_state_kept_offset(b.r->state, rig_tasks[i], 0, rig_tasks[i], &to[i]));
+        mr_input_offset input = decided.offsets[i];
+        assert_true(mr_state_kept_offset(b.r->state, &input, &to[i]));
         assert_int_equal(to[i], decided.offsets[i].to);
-        assert_false(mr_state_kept_offset(b.r->state, rig_tasks[i], 1, 0, &to[i]));
+        input.topic++;
+        assert_false(mr_state_kept_offset(b.r->state, &input, &to[i]));
         to[i] = decided.offsets[i].to;
     }
     expect_to_last(&b, &decided.model, to);

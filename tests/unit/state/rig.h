@@ -88,7 +88,8 @@ static inline rig *rig_create(mr_sim_disk *disk, uint64_t seed)
                                     .memory = mr_memory_system()};
     memset(r->options.random, 0x5a, sizeof(r->options.random));
     for (uint32_t i = 0; i < RIG_TASKS; i++) {
-        r->offsets[i] = (mr_input_offset){.task = rig_tasks[i], .partition = rig_tasks[i]};
+        r->offsets[i] =
+            (mr_input_offset){.task = rig_tasks[i], .partition = rig_tasks[i], .topic = 70};
     }
     return r;
 }

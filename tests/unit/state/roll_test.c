@@ -265,11 +265,38 @@ static void test_disagree(void **state)
     expect_refusal(&b, newest(&b)->points, offsets, RIG_TASKS, "E_RECORD_DISAGREE",
                    MR_VERDICT_DISAGREE);
     offsets[0].to--;
-    offsets[0].input = 3; /* One that the epoch does not list. */
+    offsets[0].topic++; /* One that the epoch does not list. */
     expect_refusal(&b, newest(&b)->points, offsets, RIG_TASKS, "E_RECORD_DISAGREE",
                    MR_VERDICT_DISAGREE);
-    expect_refusal(&b, newest(&b)->points, newest(&b)->offsets + 1, 1, "E_RECORD_DISAGREE",
-                   MR_VERDICT_DISAGREE); /* One that it lists is not committed. */
+    offsets[0].topic--;
+    offsets[0].to = -1; /* One that it lists is not committed. */
+    expect_refusal(&b, newest(&b)->points, offsets, RIG_TASKS, "E_RECORD_DISAGREE",
+                   MR_VERDICT_DISAGREE);
+    bench_close(&b);
+}
+
+/* Sources are added, removed and moved in the topology: the others are what they were. */
+static void test_inputs_come_and_go(void **state)
+{
+    bench b = bench_open(3);
+    mr_input_offset offsets[RIG_TASKS + 1];
+
+    (void)state;
+    const rig_past past = *newest(&b);
+    offsets[0] = (mr_input_offset){
+        .task = rig_tasks[0], .partition = rig_tasks[0], .topic = 71, .to = -1}; /* New, first. */
+    offsets[1] = past.offsets[0];
+    offsets[1].input = 1;
+    offsets[2] = past.offsets[1];
+    restart(&b);
+    mr_task_point points[RIG_TASKS] = {past.points[0], past.points[1]};
+    assert_int_equal(
+        mr_state_roll(b.r->state, 99, points, RIG_TASKS, offsets, RIG_TASKS + 1, &b.r->diag),
+        MR_OK);
+    restart(&b);
+    /* The first task has lost its input. */
+    assert_int_equal(mr_state_roll(b.r->state, 99, points, RIG_TASKS, offsets + 2, 1, &b.r->diag),
+                     MR_OK);
     bench_close(&b);
 }
 
@@ -362,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_one_task_alone_cannot_go_back),
         cmocka_unit_test(test_offsets_missing),
         cmocka_unit_test(test_disagree),
+        cmocka_unit_test(test_inputs_come_and_go),
         cmocka_unit_test(test_damage_before_valid_epochs),
         cmocka_unit_test(test_idle_task_keeps_its_point),
         cmocka_unit_test(test_watermarks_come_back),

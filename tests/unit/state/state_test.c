@@ -34,6 +34,38 @@ static void test_layouts_are_compared(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* Files from before 1.2: tables were numbered by rank, now by name; the layout tells which it is.
+ */
+static void test_a_stored_table_keeps_its_number(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+
+    (void)state;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    assert_true(rig_put(r, 0, 0, 1, 10));
+    const rig_past past = *rig_commit(r);
+    rig_close(r);
+    const mr_io io = mr_sim_disk_io(disk);
+    assert_int_equal(mr_ring_open(&r->ring, &io, &r->diag), MR_OK);
+    assert_int_equal(mr_state_open(&r->state, &r->options, r->ring, &r->diag), MR_OK);
+    const mr_table_spec other = {.task = 3, .table = 4999, .kind = MR_TABLE_HASH, .layout = 555};
+    const mr_table_spec same = {.task = 3, .table = 5000, .kind = MR_TABLE_HASH, .layout = 100};
+    mr_table *tables[2];
+    assert_int_equal(mr_state_declare(r->state, &other, "new.results", &tables[0], &r->diag),
+                     MR_OK);
+    assert_int_equal(mr_state_declare(r->state, &same, "old.results", &tables[1], &r->diag), MR_OK);
+    mr_task_point points[RIG_TASKS];
+    memcpy(points, past.points, sizeof(points));
+    assert_int_equal(
+        mr_state_roll(r->state, 9, points, RIG_TASKS, past.offsets, RIG_TASKS, &r->diag), MR_OK);
+    assert_int_equal(mr_table_key_count(tables[0]), 0);
+    assert_int_equal(mr_table_key_count(tables[1]), 1);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 static void test_other_kinds_are_refused(void **state)
 {
     rig *r = rig_create(NULL, 1);
@@ -373,6 +405,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layouts_are_compared),
+        cmocka_unit_test(test_a_stored_table_keeps_its_number),
         cmocka_unit_test(test_other_kinds_are_refused),
         cmocka_unit_test(test_too_little_memory_is_told),
         cmocka_unit_test(test_a_second_store_is_locked_out),

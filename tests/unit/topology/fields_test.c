@@ -76,7 +76,6 @@ static void test_mistakes(void **state)
     fake_expect(WITH("      a: numeric(39,2)\n"), 121, 12);
     fake_expect(WITH("      a: numeric(3,4)\n"), 121, 12);
     fake_expect(WITH("      a: numeric(3,2,1)\n"), 121, 12);
-    fake_expect(WITH("      a: interval\n"), 109, 12);
     fake_expect(WITH("      a: { path: b }\n"), 104, 12);
     fake_expect(WITH("      a: { type: text, path: b. }\n"), 106, 12);
     fake_expect(WITH("      a: { type: text, name: b }\n"), 106, 12);
@@ -84,8 +83,165 @@ static void test_mistakes(void **state)
     fake_expect(WITH("      a: { type: bigint, default: 1.5 }\n"), 106, 12);
     fake_expect(WITH("      a: { type: \"numeric(3,1)\", default: 100 }\n"), 106, 12);
     fake_expect(WITH("      a: { type: bigint, format: iso }\n"), 106, 12);
-    fake_expect(WITH("      a: { type: text, fields: {} }\n"), 109, 12);
+    fake_expect(WITH("      a: { type: text, fields: {} }\n"), 106, 12);
+    fake_expect(WITH("      a: { type: bytea, default: x }\n"), 106, 12);
+    fake_expect(WITH("      a: { type: jsonb, default: \"{\" }\n"), 106, 12);
     fake_expect(WITH("      meta.offset: bigint\n"), 113, 12);
+}
+
+static void test_records(void **state)
+{
+    mr_topology *topology =
+        fake_load(WITH("      n: bigint\n"
+                       "      customer:\n"
+                       "        type: record not null\n"
+                       "        path: payload.after\n"
+                       "        fields:\n"
+                       "          id: bigint not null\n"
+                       "          address:\n"
+                       "            type: Record\n"
+                       "            fields: { city: text, at: { type: timestamptz, path: t.s, "
+                       "format: epoch_s, default: 0001-01-01T00:00:00Z } }\n"
+                       "          name: { type: text, default: nobody }\n"
+                       "      k: { type: record, from: key, fields: { id: text } }\n"
+                       "      j: { type: jsonb, default: '{\"a\": 1}' }\n"
+                       "    key_format: json\n"));
+    static const struct {
+        const char *name, *path;
+        bool nullable;
+        mr_from from;
+    } columns[] = {{"n", "n", true, MR_FROM_VALUE},
+                   {"customer.id", "payload.after.id", false, MR_FROM_VALUE},
+                   {"customer.address.city", "payload.after.address.city", true, MR_FROM_VALUE},
+                   {"customer.address.at", "payload.after.address.t.s", true, MR_FROM_VALUE},
+                   {"customer.name", "payload.after.name", true, MR_FROM_VALUE},
+                   {"k.id", "k.id", true, MR_FROM_KEY},
+                   {"j", "j", true, MR_FROM_VALUE}};
+
+    (void)state;
+    assert_non_null(mr_topology_plan(topology));
+    const mr_source_common *common = fake_node(mr_topology_plan(topology), "a")->common;
+    assert_int_equal(common->schema->field_count, 7 + 6);
+    for (uint32_t i = 0; i < 7; i++) {
+        const mr_field_spec *spec = &common->fields[i];
+        char path[128] = "";
+        for (uint32_t k = 0; k < spec->path_count; k++) {
+            (void)snprintf(path + strlen(path), sizeof(path) - strlen(path), "%s%s",
+                           k > 0 ? "." : "", spec->path[k]);
+        }
+        assert_string_equal(common->schema->fields[i].name, columns[i].name);
+        assert_string_equal(path, columns[i].path);
+        assert_int_equal(common->schema->fields[i].nullable, columns[i].nullable);
+        assert_int_equal(spec->from, columns[i].from);
+    }
+    assert_int_equal(common->fields[3].time_format, MR_TIME_EPOCH_S);
+    assert_string_equal(common->fields[4].fallback, "nobody");
+    assert_int_equal(common->record_count, 3);
+    assert_string_equal(common->records[0].name, "customer");
+    assert_false(common->records[0].nullable);
+    assert_int_equal(common->records[0].path_count, 2);
+    assert_int_equal(common->records[0].first_column, 1);
+    assert_int_equal(common->records[0].column_count, 4);
+    assert_string_equal(common->records[1].name, "customer.address");
+    assert_true(common->records[1].nullable);
+    assert_int_equal(common->records[1].first_column, 2);
+    assert_int_equal(common->records[1].column_count, 2);
+    assert_int_equal(common->records[2].from, MR_FROM_KEY);
+    mr_topology_destroy(topology);
+}
+
+#define RECORD(fields) WITH("      r: { type: record, fields: { " fields " } }\n")
+
+static void test_mistakes_in_records(void **state)
+{
+    (void)state;
+    fake_expect(WITH("      r: record\n"), 104, 12);
+    fake_expect(WITH("      r: { type: record }\n"), 104, 12);
+    fake_expect(WITH("      r: { type: record, fields: [a] }\n"), 105, 12);
+    fake_expect(WITH("      r: { type: record, fields: {} }\n"), 209, 12);
+    fake_expect(WITH("      r: { type: record, default: x, fields: { a: text } }\n"), 102, 12);
+    fake_expect(WITH("      r: { type: record, from: header, fields: { a: text } }\n"), 106, 12);
+    fake_expect(WITH("      r.s: { type: record, fields: { a: text } }\n"), 113, 12);
+    fake_expect(WITH("      meta: { type: record, fields: { topic: text } }\n"), 113, 12);
+    fake_expect(RECORD("a.b: text"), 113, 12);
+    fake_expect(RECORD("a: { type: text, from: key }"), 106, 12);
+    fake_expect(RECORD("a: { type: text, path: x..y }"), 106, 12);
+    fake_expect(RECORD("a: integer"), 121, 12);
+    fake_expect(WITH("      r: { type: record, from: key, fields: { a: text } }\n"), 409, 12);
+    fake_expect(WITH("      r: { type: record, fields: { a: text } }\n      r.a: text\n"), 103, 13);
+    fake_expect(RECORD("a23456789a23456789a23456789a2: { type: record, fields: { "
+                       "b23456789b23456789b23456789b2345: text } }"),
+                113, 12);
+    /* A passed tombstone has no record. */
+    fake_expect(WITH("      r: { type: record not null, fields: { a: text } }\n"
+                     "    tombstones: pass\n"),
+                410, 13);
+}
+
+/* Records in records, `count` deep; the innermost has a field. */
+static mr_topology *load_nested(uint32_t count)
+{
+    char text[4096] = WITH("      ");
+
+    for (uint32_t i = 0; i < count; i++) {
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                       "r: { type: record, fields: { ");
+    }
+    (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "x: text");
+    for (uint32_t i = 0; i < count; i++) {
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), " } }");
+    }
+    (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "\n");
+    return fake_load(text);
+}
+
+static void test_limits(void **state)
+{
+    mr_topology *topology = load_nested(MR_RECORD_DEPTH_MAX);
+    static char text[65536];
+
+    (void)state;
+    assert_non_null(mr_topology_plan(topology));
+    mr_topology_destroy(topology);
+    topology = load_nested(MR_RECORD_DEPTH_MAX + 1);
+    assert_non_null(fake_message(topology, 209));
+    mr_topology_destroy(topology);
+    for (uint32_t records = MR_RECORDS_MAX; records <= MR_RECORDS_MAX + 1; records++) {
+        (void)snprintf(text, sizeof(text), "%s", WITH(""));
+        for (uint32_t i = 0; i < records; i++) {
+            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                           "      r%u: { type: record, fields: { a: text } }\n", i);
+        }
+        topology = fake_load(text);
+        assert_int_equal(fake_message(topology, 209) != NULL, records > MR_RECORDS_MAX);
+        mr_topology_destroy(topology);
+    }
+    /* 512 less meta and header columns; those of records count. */
+    for (uint32_t columns = 474; columns <= 475; columns++) {
+        (void)snprintf(text, sizeof(text), "%s",
+                       WITH("      r:\n        type: record\n"
+                            "        fields:\n"));
+        for (uint32_t i = 0; i < columns; i++) {
+            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                           "          c%u: text\n", i);
+        }
+        topology = fake_load(text);
+        assert_int_equal(fake_message(topology, 209) != NULL, columns > 474);
+        mr_topology_destroy(topology);
+    }
+    /* A path that the reader of JSON cannot follow. */
+    for (uint32_t names = 61; names <= 62; names++) {
+        (void)snprintf(
+            text, sizeof(text), "%s",
+            WITH("      r: { type: record, path: a.b, fields: { x: { type: text, path: y"));
+        for (uint32_t i = 1; i < names; i++) {
+            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), ".y");
+        }
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), " } } }\n");
+        topology = fake_load(text);
+        assert_int_equal(fake_message(topology, 106) != NULL, names > 61);
+        mr_topology_destroy(topology);
+    }
 }
 
 int main(void)
@@ -94,6 +250,9 @@ int main(void)
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_long_form),
         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_mistakes_in_records),
+        cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

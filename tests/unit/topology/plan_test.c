@@ -9,6 +9,13 @@
     "sinks:\n  p: { from: one, topic: p }\n  q: { from: two, topic: q }\n"                     \
     "steps:\n"
 #define ONE "  one: { op: aggregate, from: a, select: { id, c: count(*) } }\n"
+#define NEW_HEAD                                                                               \
+    "millrace: 1\napp: t\nkafka: { brokers: [a:1] }\nerrors: { default: { stop: true } }\n"    \
+    "sources:\n  a: { topic: in, format: json, key: [id], schema: { id: text, n: bigint } }\n" \
+    "sinks:\n  o: { from: aaa, topic: o }\n  p: { from: one, topic: p }\n"                     \
+    "  q: { from: two, topic: q }\n"                                                           \
+    "steps:\n"
+#define NEW "  aaa: { op: aggregate, from: a, select: { id, c: count(*) } }\n"
 #define TWO "  two: { op: aggregate, from: a, select: { id, c: count(*) } }\n"
 
 static void test_tables_are_known_by_name(void **state)
@@ -21,10 +28,9 @@ static void test_tables_are_known_by_name(void **state)
     assert_non_null(other);
     assert_int_equal(plan->table_count, 2);
     const mr_plan_node *one = fake_node(plan, "one"), *two = fake_node(plan, "two");
-    assert_int_equal(one->tables[0].table, 0);
-    assert_int_equal(two->tables[0].table, 1);
-    assert_int_equal(fake_node(other, "one")->tables[0].table, 0);
-    assert_int_equal(fake_node(other, "two")->tables[0].table, 1);
+    assert_true(one->tables[0].table != two->tables[0].table);
+    assert_int_equal(fake_node(other, "one")->tables[0].table, one->tables[0].table);
+    assert_int_equal(fake_node(other, "two")->tables[0].table, two->tables[0].table);
     assert_true(one->tables[0].layout == fake_node(other, "one")->tables[0].layout);
     assert_true(one->tables[0].layout != two->tables[0].layout); /* Same types, other step. */
     assert_string_equal(one->table_names[0], "results");
@@ -32,6 +38,19 @@ static void test_tables_are_known_by_name(void **state)
     assert_true(plan->fingerprint != 0);
     mr_topology_destroy(forward);
     mr_topology_destroy(backward);
+}
+
+static void test_a_new_step_renumbers_nothing(void **state)
+{
+    mr_topology *before = fake_load(HEAD ONE TWO);
+    mr_topology *after = fake_load(NEW_HEAD NEW ONE TWO);
+    const mr_plan *plan = mr_topology_plan(before), *grown = mr_topology_plan(after);
+
+    (void)state;
+    assert_int_equal(fake_node(plan, "two")->tables[0].table,
+                     fake_node(grown, "two")->tables[0].table);
+    mr_topology_destroy(before);
+    mr_topology_destroy(after);
 }
 
 static void test_a_wrong_file_has_no_plan(void **state)
@@ -64,6 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tables_are_known_by_name),
+        cmocka_unit_test(test_a_new_step_renumbers_nothing),
         cmocka_unit_test(test_a_wrong_file_has_no_plan),
         cmocka_unit_test(test_edges_and_builds),
     };

@@ -1,6 +1,7 @@
 /*
  * routes_test.c - where rejected rows go.
  */
+#include "engine/base/assert.h"
 #include "tests/unit/topology/fake.h"
 
 #define HEAD "millrace: 1\napp: t\nkafka: { brokers: [a:1] }\n"
@@ -49,6 +50,35 @@ static void test_an_unused_dlq_is_left_out(void **state)
     assert_int_equal(mr_topology_plan(topology)->topic_count, 2);
     assert_non_null(fake_message(topology, 203));
     mr_topology_destroy(topology);
+}
+
+static void expect_poison(const char *errors, uint32_t after, const char *dlq)
+{
+    char text[1024];
+    (void)snprintf(text, sizeof(text), HEAD SOURCE SINK "errors: { default: { stop: true }%s }\n%s",
+                   errors, dlq != NULL ? "dlqs: { dead: { topic: dead } }\n" : "");
+    mr_topology *topology = fake_load(text);
+    const mr_plan *plan = mr_topology_plan(topology);
+
+    assert_non_null(plan);
+    assert_null(fake_message(topology, 203)); /* To be named there is to be used. */
+    assert_int_equal(plan->poison.after, after);
+    assert_int_equal(plan->poison.has_dlq, dlq != NULL);
+    if (dlq != NULL) {
+        assert_string_equal(plan->dlqs[plan->poison.dlq].name, dlq);
+        assert_true(plan->topics[plan->dlqs[plan->poison.dlq].topic].is_output);
+    }
+    mr_topology_destroy(topology);
+}
+
+static void test_poison(void **state)
+{
+    (void)state;
+    expect_poison("", 3, NULL);
+    expect_poison(", poison: { stop: true }", 3, NULL);
+    expect_poison(", poison: { after: 1, stop: true }", 1, NULL);
+    expect_poison(", poison: { after: 100, dlq: dead }", 100, "dead");
+    expect_poison(", poison: { dlq: dead }", 3, "dead");
 }
 
 #define STEP "steps:\n  s: { op: map, from: a, select: { n: \"x::bigint\" }, on_error: "
@@ -109,10 +139,27 @@ static void test_mistakes(void **state)
     fake_expect(HEAD SOURCE SINK "errors: { default: { output: true } }\n", 604, 8);
     fake_expect(HEAD SOURCE SINK "errors: { default: { stop: true, retry: {} } }\n", 109, 8);
     fake_expect(HEAD SOURCE SINK "errors: { default: { stopp: true } }\n", 102, 8);
-    fake_expect(HEAD SOURCE SINK "errors: { default: { stop: true }, poison: { after: 2 } }\n", 109,
-                8);
-    fake_expect(HEAD SOURCE SINK "errors: { default: { stop: true }, poison: { stop: false } }\n",
-                109, 8);
+    static const struct {
+        const char *poison;
+        int code;
+    } poisons[] = {{"{ after: 2 }", 603},
+                   {"{}", 603},
+                   {"{ stop: true, dlq: dead }", 603},
+                   {"{ stop: false }", 106},
+                   {"{ after: 0, stop: true }", 106},
+                   {"{ after: 101, stop: true }", 106},
+                   {"{ after: 3, drop: true, stop: true }", 102},
+                   {"{ dlq: deed }", 602},
+                   {"{ dlq: [] }", 105},
+                   {"3", 105}};
+    for (uint32_t i = 0; i < MR_LENGTH(poisons); i++) {
+        char text[1024];
+        (void)snprintf(text, sizeof(text),
+                       HEAD SOURCE SINK "errors: { default: { dlq: dead }, poison: %s }\n"
+                                        "dlqs: { dead: { topic: x } }\n",
+                       poisons[i].poison);
+        fake_expect(text, (uint16_t)poisons[i].code, 8);
+    }
     fake_expect(HEAD SOURCE SINK "errors: { default: { dlq: d } }\ndlqs: { d: {} }\n", 104, 9);
     fake_expect(HEAD SOURCE SINK
                 "errors: { default: { dlq: d } }\ndlqs: { d: { topic: x, stop_above: {} } }\n",
@@ -130,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own_route_before_the_default),
         cmocka_unit_test(test_an_unused_dlq_is_left_out),
+        cmocka_unit_test(test_poison),
         cmocka_unit_test(test_an_error_output_is_a_stream),
         cmocka_unit_test(test_mistakes_of_error_outputs),
         cmocka_unit_test(test_mistakes),

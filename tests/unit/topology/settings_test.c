@@ -72,8 +72,8 @@ static void test_refusals(void **state)
     fake_expect(HEAD "kafka: { brokers: [a] }\n" ITEMS, 106, 3);
     fake_expect(HEAD "kafka: { brokers: [] }\n" ITEMS, 106, 3);
     fake_expect(HEAD "kafka: { brokers: [a:1], client: { group.id: x } }\n" ITEMS, 115, 3);
-    fake_expect(HEAD "kafka: { brokers: [a:1], client: { sasl.password: x } }\n" ITEMS, 109, 3);
-    fake_expect(HEAD "kafka: { brokers: [a:1], sasl: {} }\n" ITEMS, 109, 3);
+    fake_expect(HEAD "kafka: { brokers: [a:1], client: { sasl.password: x } }\n" ITEMS, 720, 3);
+    fake_expect(HEAD "kafka: { brokers: [a:1], sasl: {} }\n" ITEMS, 104, 3);
     fake_expect(HEAD "kafka: { brokers: [a:1] }\ncommit: { interval: 61s }\n" ITEMS, 106, 4);
     fake_expect(HEAD "kafka: { brokers: [a:1] }\ncommit: { dirty_state: 57MiB }\n" ITEMS, 106, 4);
     fake_expect(HEAD "kafka: { brokers: [a:1] }\ncommit: { slots: 2 }\n" ITEMS, 109, 4);
