@@ -162,7 +162,7 @@ def _claim_port(port):
 
 
 class Broker:
-    """A broker in build/services/<name>/. `install` comes from kafka_install.ensure().
+    """A broker in build/services/<name>/. `install` comes from kafka_install.ensure()."""
 
     def __init__(self, install, name, profile="test", owned=False, folder=None, secured=None,
                  client_ca=None, proxy_port=None):

@@ -6,6 +6,7 @@
                      `--format json` must say the same
   explain/NAME.expected   is what `millrace explain topologies/NAME.yaml` prints
   codes.expected     every diagnostic that a file in bad/ shows, with its long text
+  docs/options.md, functions.md, failures.md   pages made from the engine's own tables
 
 `--update` writes the expected files anew; the difference is then read before it is committed.
 No service is needed. The environment is empty, so defaults of ${VAR:-...} are seen.
@@ -23,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 BUILD_DIR = pathlib.Path(os.environ.get("MR_BUILD_DIR") or ROOT / "build" / "dev")
 MILLRACE = BUILD_DIR / "millrace"
+REFERENCE = BUILD_DIR / "reference"
 BAD_FILES_MIN = 60
 
 JSON_FIELDS = {"file", "line", "column", "length", "severity", "code", "message", "hint"}
@@ -155,6 +157,31 @@ def check_codes(golden, seen):
     golden.compare(GOLDEN / "codes.expected", "\n".join(texts))
 
 
+def check_reference(golden):
+    """The generated pages of docs/ are what the tables of the engine say."""
+    topology = "".join(f.read_text() for f in sorted((ROOT / "engine" / "topology").glob("*.c")))
+    tables = len(re.findall(r"^    static const mr_key_rule \w+\[\]", topology, re.M))
+    seen = subprocess.run([REFERENCE, "tables"], capture_output=True, text=True).stdout.strip()
+    if str(tables) != seen:
+        golden.fail(f"the sources have {tables} tables of keys, tools/reference.c saw {seen}")
+    for page in ("options", "functions", "failures"):
+        done = subprocess.run([REFERENCE, page], capture_output=True, text=True, timeout=60)
+        if done.returncode != 0 or done.stderr:
+            golden.fail(f"reference {page}: status {done.returncode}: {done.stderr}")
+        text = done.stdout + (refused_functions() if page == "functions" else "")
+        golden.compare(ROOT / "docs" / f"{page}.md", text)
+
+
+def refused_functions():
+    """Of the table that names what the language has and this release has not."""
+    source = (ROOT / "engine" / "expr" / "functions.c").read_text()
+    table = re.search(r"refused_function refused\[\] = \{(.*?)\n\};", source, re.S)[1]
+    names = re.findall(r"\{\s*\"([^\"]+)\",\s*\"([^\"]*)\"", table)
+    rows = [f"| {name} | {hint} |" for name, hint in names]
+    return ("\n## Not in this release\nRefused by name (M0306).\n\n| name | instead |\n|---|---|\n"
+            + "\n".join(rows) + "\n")
+
+
 def main():
     golden = Golden("--update" in sys.argv[1:])
     seen = check_bad_files(golden)
@@ -162,6 +189,7 @@ def main():
     check_all_at_once(golden)
     check_explain(golden)
     check_codes(golden, seen)
+    check_reference(golden)
     print(f"{golden.compared} texts compared, {len(seen)} codes seen, {golden.failures} failures")
     return 1 if golden.failures else 0
 

@@ -1,4 +1,4 @@
-"""Style: lengths, banned calls, macros, words, skips, folder pages, clang-format."""
+"""Style: lengths, banned calls, macros, words, skips, pages, clang-format."""
 
 import os
 import pathlib
@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from pages import page_links, page_names, page_paths, page_sections
 from source import ENGINE, ROOT, Finding, c_files, code_only, every_file, line_of, read, run
 
 sys.path.insert(0, str(ROOT / "tools"))
@@ -164,6 +165,8 @@ def fault_ids():
 
 if __name__ == "__main__":
     run(["file-length", "function-length", "banned-call", "macro", "word", "skip",
-         "opening-comment", "folder-page", "format", "fault-id"],
+         "opening-comment", "folder-page", "page-path", "page-link", "page-name", "page-section",
+         "format", "fault-id"],
         [file_length, function_length, banned_calls, macros, words, skips, opening_comment,
-         folder_pages, formatted, fault_ids])
+         folder_pages, page_paths, page_links, page_names, page_sections, formatted,
+         fault_ids])
