@@ -43,10 +43,12 @@ def between_writes(t, io):
 
 
 def test_K4_between_the_writes_on_io_uring(t):
+    """COVERS: K4 F1 I5"""
     between_writes(t, "uring")
 
 
 def test_K4_between_the_writes_on_threads(t):
+    """COVERS: K4 F1 I5"""
     between_writes(t, "threads")
 
 
@@ -56,10 +58,12 @@ def before_the_sync(t, io):
 
 
 def test_K5_before_the_sync_on_io_uring(t):
+    """COVERS: K5 F1 I5"""
     before_the_sync(t, "uring")
 
 
 def test_K5_before_the_sync_on_threads(t):
+    """COVERS: K5 F1 I5"""
     before_the_sync(t, "threads")
 
 

@@ -109,10 +109,12 @@ def log_grows(t, io):
 
 
 def test_F11_the_log_on_io_uring(t):
+    """COVERS: F11 S26 I11"""
     log_grows(t, "uring")
 
 
 def test_F11_the_log_on_threads(t):
+    """COVERS: F11 S26 I11"""
     log_grows(t, "threads")
 
 
@@ -132,10 +134,12 @@ def base_grows(t, io):
 
 
 def test_F11_a_base_on_io_uring(t):
+    """COVERS: F11 S26 I11"""
     base_grows(t, "uring")
 
 
 def test_F11_a_base_on_threads(t):
+    """COVERS: F11 S26 I11"""
     base_grows(t, "threads")
 
 
@@ -159,7 +163,8 @@ def test_F11_a_limit_of_file_sizes(t):
 
 
 def test_F11_killed_in_the_pause(t):
-    """A start on the full disk ends by name; with room the next one goes on, exactly."""
+    """A start on the full disk ends by name; with room the next one goes on, exactly.
+    COVERS: F11 S26 I11"""
     disk = Disk(t, 48 * MIB)
     run = scenario.Scenario(t, "running", state={"wal_max": "4MiB"}, users=USERS, pad=PAD,
                             dirty_state="1MiB")

@@ -64,15 +64,18 @@ def lose_one(run, kind, api):
 
 
 def test_F7_replies_lost(t):
+    """COVERS: F7 I1 I2"""
     lose_each(t, REPLY)
 
 
 def test_F7_requests_lost(t):
+    """COVERS: F7 I1 I2"""
     lose_each(t, REQUEST)
 
 
 def test_F7_offsets_lost_for_good(t):
-    """Every TxnOffsetCommit of a producer is lost: librdkafka gives up, and the epoch is redone."""
+    """Every TxnOffsetCommit of a producer is lost: librdkafka gives up, and the epoch is redone.
+    COVERS: F7 F9"""
     with proxied.scene(t) as run:
         worker = run.started()
         lost = run.proxy.rule(REQUEST, "TxnOffsetCommit", LOSE, times=None, where=lambda frame: (
@@ -118,7 +121,8 @@ class Doubt:
 
 
 def test_S2_reply_lost_until_the_deadline(t):
-    """Committed, and the worker cannot know: it recovers, reads it from Kafka, redoes nothing."""
+    """Committed, and the worker cannot know: it recovers, reads it from Kafka, redoes nothing.
+    COVERS: S2"""
     with proxied.scene(t) as run:
         doubt = Doubt(run, REPLY, LOSE, times=None)
         doubt.worker.wait_stderr(RECOVERING + " .*MR_ERR_OUTCOME_UNKNOWN")
@@ -126,6 +130,7 @@ def test_S2_reply_lost_until_the_deadline(t):
 
 
 def test_S2_request_lost_until_the_deadline(t):
+    """COVERS: S2"""
     with proxied.scene(t) as run:
         doubt = Doubt(run, REQUEST, LOSE, times=None)
         doubt.worker.wait_stderr(RECOVERING)
@@ -133,6 +138,7 @@ def test_S2_request_lost_until_the_deadline(t):
 
 
 def test_K8_killed_with_its_reply_on_the_way(t):
+    """COVERS: K8 F1"""
     with proxied.scene(t) as run:
         doubt = Doubt(run, REPLY, HOLD)
         doubt.worker.kill9()
@@ -140,7 +146,8 @@ def test_K8_killed_with_its_reply_on_the_way(t):
 
 
 def test_K8_killed_with_its_request_on_the_way(t):
-    """The request arrives once the successor has taken over, and is refused."""
+    """The request arrives once the successor has taken over, and is refused.
+    COVERS: K8 F1 I7"""
     with proxied.scene(t) as run:
         doubt = Doubt(run, REQUEST, HOLD)
         doubt.worker.kill9()
@@ -215,10 +222,12 @@ def accepted(t, late):
 
 
 def test_S1_late_EndTxn(t):
+    """COVERS: S1 I2"""
     refused(t, late_end)
 
 
 def test_S1_late_TxnOffsetCommit(t):
+    """COVERS: S1 I2"""
     refused(t, late_offsets)
 
 
@@ -253,7 +262,8 @@ def open_transaction(run, number):
 
 
 def test_S13_the_start_waits_for_unstable_offsets(t):
-    """Aborted, then committed: the worker begins where the decision says, and never before it."""
+    """Aborted, then committed: the worker begins where the decision says, and never before it.
+    COVERS: S13 I8"""
     with proxied.scene(t, "echo") as run:
         run.started().terminate()
         for number, is_committed in ((1, False), (2, True)):
@@ -274,7 +284,8 @@ def test_S13_the_start_waits_for_unstable_offsets(t):
 # ---- The network is cut for longer than a transaction may last, or slow (F5, F6) ----
 
 def test_F5_cut_and_healed(t):
-    """One way, the other, both: each time the moment before a transaction ends."""
+    """One way, the other, both: each time the moment before a transaction ends.
+    COVERS: F5 I1"""
     with proxied.scene(t) as run:
         worker = run.started()
         for done, ways in enumerate(((TO_CLIENT,), (TO_BROKER,), (TO_BROKER, TO_CLIENT))):
@@ -290,7 +301,8 @@ def test_F5_cut_and_healed(t):
 
 
 def test_F6_slow_line_in_small_pieces(t):
-    """It takes longer, and nothing is given up for it."""
+    """It takes longer, and nothing is given up for it.
+    COVERS: F6 I1"""
     with proxied.scene(t) as run:
         worker = run.started()
         run.proxy.limit(SLOW_BYTES_PER_S)

@@ -75,7 +75,8 @@ def middle(run, partition, share=0.5):
 
 
 def test_S16_a_poison_record_is_a_dead_letter(t):
-    """One record of one partition; all partitions of the shard are redone, and nothing is lost."""
+    """One record of one partition; all partitions of the shard are redone, and nothing is lost.
+    COVERS: S16 I1 I2"""
     run = Poisoned(t, {"dlq": "dead"})
     run.feed(RECORDS)
     run.poison = [middle(run, 2)]

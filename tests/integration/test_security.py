@@ -66,7 +66,8 @@ def feed(t, source):
 
 
 def test_F26_sasl_and_tls_from_end_to_end(t):
-    """First over SASL alone, then over TLS too, on the same state: every client of a worker."""
+    """First over SASL alone, then over TLS too, on the same state: every client of a worker.
+    COVERS: F26"""
     broker = t.private_broker(secured=(USER, canary(t)))
     source, sink = t.topic("in"), t.topic("out")
     path = secret_file(t, canary(t) + "\n")
@@ -84,7 +85,8 @@ def test_F26_sasl_and_tls_from_end_to_end(t):
 
 
 def test_F26_a_certificate_of_the_worker(t):
-    """With it and its key's password all is well; without it, or with another password, it is not."""
+    """With it and its key's password all is well; without it, or with another password, it is not.
+    COVERS: F26"""
     cert, key = certificate(t)
     broker = t.private_broker(secured=(USER, canary(t)), client_ca=cert)
     source, sink = t.topic("in"), t.topic("out")
@@ -108,6 +110,7 @@ def test_F26_a_certificate_of_the_worker(t):
 
 
 def test_F26_wrong_password(t):
+    """COVERS: F26"""
     broker = t.private_broker(secured=(USER, canary(t)))
     source, sink = t.topic("in"), t.topic("out")
     feed(t, source)
@@ -124,7 +127,8 @@ def test_F26_wrong_password(t):
 
 
 def test_F26_wrong_authority(t):
-    """The broker's certificate is signed by nobody the worker trusts; and it has no other name."""
+    """The broker's certificate is signed by nobody the worker trusts; and it has no other name.
+    COVERS: F26"""
     broker = t.private_broker(secured=(USER, canary(t)))
     source, sink = t.topic("in"), t.topic("out")
     path = secret_file(t, canary(t))
@@ -165,7 +169,8 @@ def test_secrets_that_cannot_be_read(t):
 
 
 def test_I12_no_secret_in_any_output(t):
-    """Of every verb, with every word librdkafka can say, and of a worker that nobody answers."""
+    """Of every verb, with every word librdkafka can say, and of a worker that nobody answers.
+    COVERS: I12"""
     source = {"topic": "in", "format": "json", "schema": {"x": "text"}}
     sinks = {"out": {"from": "events", "topic": "out"}}
     for ca, form in ((None, "logfmt"), ("ca", "json")):
@@ -192,6 +197,7 @@ def test_I12_no_secret_in_any_output(t):
 
 
 def test_I12_a_literal_is_refused_and_not_shown(t):
+    """COVERS: I12"""
     text = documents.document(t, {"topic": "in", "format": "json", "schema": {"x": "text"}},
                               {}, {"out": {"from": "events", "topic": "out"}}, kafka=None)
     text.update(security("127.0.0.1:1", "unused"))
