@@ -89,4 +89,16 @@ def test_sources_come_move_and_go(t):
     assert app.counted(app.sink) == app.fed
 
 
+def test_other_partitions_of_two_shards(t):
+    """A task's file follows from its place in the set: the state would be sought where it is not."""
+    app = Grown(t)
+    path = documents.write(t, {**app.text, "app": app.text["app"][:-1]}, "two.yaml")
+    t.worker(path, "--partitions", "1-3", "--shards", 2).expect_exit(harness.EXIT_OK)
+    refused = t.worker(path, "--partitions", "0-3", "--shards", 2)
+    refused.expect_exit(harness.EXIT_CONFIG)
+    last = refused.stderr().strip().splitlines()[-1]
+    assert "E_SHARD_COUNT" in last and "p1_3" in last and "--shards 2" in last, last
+    t.worker(path, "--partitions", "1-3").expect_exit(harness.EXIT_OK)
+
+
 harness.main(globals())

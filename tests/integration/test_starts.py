@@ -55,6 +55,19 @@ def test_unreachable_broker_at_start(t):
     assert "127.0.0.1:1" in last_line(worker)
 
 
+def test_a_stop_while_the_broker_is_away(t):
+    """The start asks for it for 15 s; a stop need not wait for that.
+
+    COVERS: F30
+    """
+    text = documents.echo(t, "in", "out")
+    text["kafka"]["brokers"] = ["127.0.0.1:1"]
+    worker = documents.worker(t, documents.write(t, text))
+    worker.wait_stderr("librdkafka is older")  # Its first words in the start.
+    worker.terminate(limit_s=10)
+    assert "E_UNREACHABLE" not in worker.stderr()
+
+
 def test_state_directory_that_cannot_be_written(t):
     """COVERS: I11"""
     source, sink = t.topic("in"), t.topic("out")
