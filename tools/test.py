@@ -36,7 +36,7 @@ LABELS = {
     "unit": (90, False, ["asan-ubsan"]),
     "tsan": (30, False, ["tsan"]),
     "golden": (30, False, []),
-    "check": (30, False, []),
+    "check": (30, True, []),
     "mutant": (60, True, []),
     "contract": (60, True, []),
     "integration": (240, True, []),
