@@ -15,13 +15,17 @@
 
 enum { SEED = 2 };
 
+static const char AS_USUAL[] = "epochs are as large as usual again";
+
 static bool is_kept(const mr_shard *shard);
+static bool is_all_past(const mr_shard *shard);
 static uint64_t name_hash(const mr_shard *shard, const mr_input *input);
 static bool take_prints(mr_shard *shard, const mr_offset *offsets);
 static uint32_t find_suspect(const mr_shard *shard);
 static void forget(mr_shard *shard);
 static void write_mark(mr_shard *shard);
 static mr_status refuse(mr_shard *shard);
+static void acquit_all(mr_shard *shard);
 static bool is_of_data(const mr_diag *diag);
 static mr_fetch *try_some(mr_input *input, mr_task *task);
 static void send_away(mr_input *input, mr_task *task);
@@ -51,6 +55,9 @@ mr_status mr_attempt_judge(mr_shard *shard, const mr_offset *offsets)
     attempt->passed = 0;
     attempt->suspect_input = mark->has_suspect ? attempt->suspect_input : MR_NO_INDEX;
     attempt->range_end = mark->end;
+    for (uint32_t i = 0; i < shard->input_count; i++) {
+        shard->inputs[i].seen_end = offsets[i].log_end;
+    }
     if (mark->limit != limit) {
         log_mark(shard, limit == 0 ? "epochs fail at the same offsets: fewer records are tried"
                                    : "a small epoch failed: fewer records are tried");
@@ -105,10 +112,12 @@ void mr_attempt_passed(mr_shard *shard, uint64_t records)
         shard->inputs[attempt->suspect_input].applied >= attempt->range_end) {
         mr_mark_clear(mark);
     }
-    if (mr_mark_passed(mark, &attempt->passed, records, shard->plan->commit.records)) {
+    if (is_all_past(shard)) {
+        acquit_all(shard);
+    } else if (mr_mark_passed(mark, &attempt->passed, records, shard->plan->commit.records)) {
         write_mark(shard);
         if (mark->limit == 0) {
-            log_mark(shard, "epochs are as large as usual again");
+            log_mark(shard, AS_USUAL);
         }
     }
     if (!mark->has_suspect) {
@@ -191,6 +200,28 @@ static uint32_t find_suspect(const mr_shard *shard)
         }
     }
     return MR_NO_INDEX;
+}
+
+/* Whether all is committed that was in the logs when the last attempt had failed. With a limit one
+ * epoch is under way at a time: what is applied is committed. */
+static bool is_all_past(const mr_shard *shard)
+{
+    for (uint32_t i = 0; i < shard->input_count; i++) {
+        const mr_input *input = &shard->inputs[i];
+        const bool is_at_end = input->at_end && input->held_count == 0; /* Behind a marker, say. */
+        if (input->applied < input->seen_end && !is_at_end) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void acquit_all(mr_shard *shard)
+{
+    mr_mark_acquit(&shard->attempt.mark);
+    shard->attempt.suspect_input = MR_NO_INDEX;
+    write_mark(shard);
+    log_mark(shard, AS_USUAL);
 }
 
 /* Once: nothing that a process learns itself makes epochs small. */

@@ -7,7 +7,9 @@
  * only, and the mark says which. If such an epoch fails, the next start tries the first half of
  * just these records. At a limit of one a single record is on trial, and only its own failures
  * count against it: so a kill, a power loss or a fault of the machine leads to small epochs, and
- * never to a verdict over a record that was not the one under way, `after` times. Thread: any.
+ * never to a verdict over a record that was not the one under way, `after` times. Epochs grow again
+ * as records pass; and as no failed attempt has seen a record that came after it, they are as usual
+ * once every input is past the end its log had then. Thread: any.
  */
 #include "engine/runtime/runtime_private.h"
 
@@ -29,6 +31,14 @@ void mr_mark_start(mr_mark *mark, const mr_mark_facts *facts)
     }
     mark->is_open = mark->is_tried = false;
     MR_ASSERT(!mark->has_suspect || mark->limit > 0);
+}
+
+void mr_mark_acquit(mr_mark *mark)
+{
+    MR_ASSERT(mark->limit > 0);
+    mark->limit = 0;
+    mark->failures = 0;
+    mr_mark_clear(mark);
 }
 
 bool mr_mark_passed(mr_mark *mark, uint64_t *passed, uint64_t records, uint64_t epoch_records)

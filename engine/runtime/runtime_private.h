@@ -84,6 +84,7 @@ typedef struct mr_input {
     int64_t acked;     /* Next offset to read that this process knows Kafka has; -1 = none. */
     int64_t applied;   /* Next offset after the last applied row. */
     int64_t end;       /* Bounded: the log's end when the process first saw it. */
+    int64_t seen_end;  /* With a limit: no failed attempt has seen a record from here on. */
     mr_fetch *fetch;   /* Being read; given back when all its batches are home. */
     uint32_t topic;    /* The number of its topic, by which stored state knows it. */
     /* Of `fetch`, with a limit: what the source has not seen yet. attempt.c */
@@ -338,6 +339,8 @@ typedef struct mr_mark_facts { /* What a start knows. */
 } mr_mark_facts;
 /* From what a former attempt left to what the next one begins with, not yet open. */
 void mr_mark_start(mr_mark *mark, const mr_mark_facts *facts);
+/* With a limit: all that a failed attempt can have seen is committed. */
+void mr_mark_acquit(mr_mark *mark);
 /* With a limit: `records` more were committed. True = the limit has changed. */
 bool mr_mark_passed(mr_mark *mark, uint64_t *passed, uint64_t records, uint64_t epoch_records);
 typedef struct mr_mark_place { /* As in the mark. */

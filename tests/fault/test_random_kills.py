@@ -1,6 +1,5 @@
 """F2: twenty kills at drawn moments while records keep coming; a reader watches all the while."""
 # CTEST: TIMEOUT=240
-import json
 import pathlib
 import random
 import sys
@@ -8,7 +7,6 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.fault import scenario
-from tests.integration import documents
 from tests.support import harness
 
 KILLS = 20
@@ -21,11 +19,6 @@ def test_F2_twenty_random_kills_under_load(t):
     """COVERS: F2 I1 I2 I3 I4 I5 I6 I8 I9"""
     chance = random.Random(harness.SEED)
     run = scenario.Scenario(t, "running", shards=2, interval="400ms", records=100000)
-    # Kills this close together look like poison, and small epochs leave a slow feed too little to
-    # lose; what kills do to those is the business of test_poison.py.
-    text = json.loads(run.path.read_text())
-    text["errors"]["poison"] = {"after": 100, "stop": True}
-    documents.write(t, text)
     run.feed(scenario.IN_FLIGHT_MIN)
     reader = run.follow()
     feed = t.start(harness.BUILD_DIR / "demo_feed", run.source, 10 ** 9, "--rate", RATE, "--users",

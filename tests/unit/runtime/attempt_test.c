@@ -463,6 +463,30 @@ static void test_kills_blame_nobody(void **state)
                 tried > 50); /* They went the whole way down, and nobody was accused. */
 }
 
+/* On a slow topic twice the limit may take hours; what failed passes long before. */
+static void test_epochs_are_as_usual_behind_what_failed(void **state)
+{
+    (void)state;
+    bench *b = make(2, FEW_ROWS, true);
+    kill_it(b);
+    b->stored = (mr_mark){.limit = 64};
+    b->f->plan.commit.records = 1000000;
+    start(b);
+    drive(b->f, is_running);
+    feed(b->f, TOPIC_IN, 0, ROWS); /* No former attempt has seen these. */
+    while (b->f->kafka.logs[TOPIC_IN][1].committed < FEW_ROWS ||
+           b->f->kafka.logs[TOPIC_IN][0].committed < FEW_ROWS) {
+        assert_int_not_equal(b->f->shard->attempt.mark.limit, 0);
+        step_once(b->f);
+    }
+    run(b);
+    assert_int_equal(b->f->shard->attempt.mark.limit, 0);
+    assert_int_equal(b->stored.limit, 0);
+    assert_int_equal(b->starts, 2);
+    check_outputs(b);
+    drop(b);
+}
+
 static void test_aborts_are_not_counted(void **state)
 {
     (void)state;
@@ -725,6 +749,7 @@ int main(void)
         cmocka_unit_test(test_a_record_that_is_gone_is_forgotten),
         cmocka_unit_test(test_too_many_in_a_row_stop),
         cmocka_unit_test(test_kills_blame_nobody),
+        cmocka_unit_test(test_epochs_are_as_usual_behind_what_failed),
         cmocka_unit_test(test_aborts_are_not_counted),
         cmocka_unit_test(test_aborts_in_a_trial_do_not_convict),
         cmocka_unit_test(test_a_stop_closes_the_attempt),

@@ -260,6 +260,28 @@ static void test_what_passes_doubles_the_limit(void **state)
     assert_int_equal(mark.limit, 0);
 }
 
+/* All that failed attempts can have seen is committed. */
+static void test_an_acquittal_ends_small_epochs(void **state)
+{
+    (void)state;
+    mr_mark mark = {.limit = 8,
+                    .failures = 2,
+                    .has_suspect = true,
+                    .is_tried = true,
+                    .suspect_failures = 1,
+                    .in_a_row = 3,
+                    .end = 9};
+    mr_mark_acquit(&mark);
+    assert_int_equal(mark.limit, 0);
+    assert_int_equal(mark.failures, 0);
+    assert_int_equal(mark.in_a_row, 0);
+    assert_false(mark.has_suspect);
+    assert_false(mark.is_tried);
+    mark = (mr_mark){.limit = 1, .is_convicted = true, .has_suspect = true, .in_a_row = 3};
+    mr_mark_acquit(&mark); /* The last record there was went to the dlq: it did not pass. */
+    assert_int_equal(mark.in_a_row, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_a_trial_that_ended_well_does_not_count),
         cmocka_unit_test(test_another_place_is_another_suspect),
         cmocka_unit_test(test_what_passes_doubles_the_limit),
+        cmocka_unit_test(test_an_acquittal_ends_small_epochs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
