@@ -26,7 +26,7 @@ function(mr_links name)
     endforeach()
 endfunction()
 
-mr_folder(mr_base engine/base PkgConfig::libxxhash PkgConfig::simdjson)
+mr_folder(mr_base engine/base PkgConfig::libxxhash PkgConfig::simdjson PkgConfig::libcrypto)
 mr_folder(mr_batch engine/batch)
 mr_folder(mr_expr engine/expr "${MR_PG_QUERY_LIBRARY}" PkgConfig::libprotobuf_c)
 mr_folder(mr_topology engine/topology PkgConfig::libfyaml)

@@ -4,7 +4,7 @@ find_package(Threads REQUIRED)
 # The distribution's Python, as `./dev setup` installs it, whatever else is first on PATH.
 find_program(MR_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED)
 
-foreach(package rdkafka liburing libfyaml libxxhash simdjson libprotobuf-c cmocka)
+foreach(package rdkafka liburing libfyaml libxxhash simdjson libprotobuf-c libcrypto cmocka)
     string(REPLACE "-" "_" prefix "${package}")
     pkg_check_modules(${prefix} REQUIRED IMPORTED_TARGET ${package})
 endforeach()

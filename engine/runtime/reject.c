@@ -1,53 +1,17 @@
 /*
  * reject.c - where rejected rows go: counted, and stopped at, dropped, handed to the step's error
- * output, or written to a dead-letter topic in the transaction of their input.
- *
- * A dead letter of a row that stems from one source record carries that record's key, value and
- * headers byte for byte, so that a replay is a copy; else its value is the row as JSON. The
- * provenance headers (millrace.error.*) are listed in docs/topology.md. Thread: the shard's.
+ * output, or written to a dead-letter topic in the transaction of their input (dead_letter.c).
+ * Thread: the shard's.
  */
 #include "engine/runtime/runtime_private.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    HEADERS_MAX = 64, /* Of the source record that are carried over. */
-    PROVENANCE_COUNT = 10,
-    NUMBER_TEXT_MAX = 24,
-    RECORD_OVERHEAD_BYTES = 512,
-    REASON_BYTES_MAX = 256
-};
-
-typedef struct dead_letter { /* What a record is made of before it has a place. */
-    mr_view key, value;
-    mr_view pairs[2 * (HEADERS_MAX + PROVENANCE_COUNT)];
-    uint32_t pair_count;
-    int64_t timestamp_ms;
-    char numbers[4][NUMBER_TEXT_MAX];
-    char omitted[96];
-    char reason[REASON_BYTES_MAX];
-} dead_letter;
-
-typedef struct reason { /* Why a row is rejected, and which column or record is to blame. */
-    mr_row_error error;
-    const char *column; /* NULL = none alone. */
-} reason;
-
-static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record, reason why);
-static const char *reason_text(reason why, char text[REASON_BYTES_MAX]);
+static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
+                 mr_reject_reason why);
 static bool is_too_many(mr_task *task, uint32_t dlq, const mr_fetch *fetch,
-                        const mr_fetch_record *record, reason why);
-static void letter_of_record(dead_letter *letter, const mr_fetch *fetch, uint32_t record);
-static void letter_of_row(mr_task *task, dead_letter *letter, const mr_batch *in, uint32_t row);
-static void write_dead_letter(mr_task *task, uint32_t dlq, dead_letter *letter);
-static void add_header(dead_letter *letter, const char *name, const char *value);
-static void add_provenance(mr_task *task, dead_letter *letter, const mr_fetch *fetch,
-                           const mr_fetch_record *record, reason why, uint32_t attempts);
-static void add_number(dead_letter *letter, const char *name, uint32_t slot, int64_t number);
-static uint32_t letter_bytes(const dead_letter *letter);
-static void place(mr_chunk *chunk, const dead_letter *letter, uint32_t topic, int32_t partition);
-static mr_view copy(mr_chunk *chunk, mr_view view);
+                        const mr_fetch_record *record, mr_reject_reason why);
 static mr_view text_view(const char *text);
 
 void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_error error)
@@ -58,7 +22,7 @@ void mr_task_reject(mr_task *task, const mr_batch *in, uint32_t row, mr_row_erro
 void mr_task_reject_column(mr_task *task, const mr_batch *in, uint32_t row, mr_row_error error,
                            const char *column)
 {
-    const reason why = {.error = error, .column = column};
+    const mr_reject_reason why = {.error = error, .column = column};
     mr_shard *shard = task->shard;
     const mr_fetch *fetch = mr_batch_fetch(in);
     const mr_fetch_record *record = NULL;
@@ -86,14 +50,11 @@ void mr_task_reject_column(mr_task *task, const mr_batch *in, uint32_t row, mr_r
         if (is_too_many(task, task->node->on_error.dlq, fetch, record, why)) {
             return;
         }
-        dead_letter letter = {.pair_count = 0};
         if (record != NULL) {
-            letter_of_record(&letter, fetch, record_index);
+            mr_letter_of_record(task, task->node->on_error.dlq, fetch, record_index, why, 1);
         } else {
-            letter_of_row(task, &letter, in, row);
+            mr_letter_of_row(task, task->node->on_error.dlq, in, row, why);
         }
-        add_provenance(task, &letter, fetch, record, why, 1);
-        write_dead_letter(task, task->node->on_error.dlq, &letter);
         return;
     case MR_ROUTE_OUTPUT:
         mr_error_output_note(shard->error_outputs[task->node->index], in, row, error);
@@ -106,8 +67,7 @@ void mr_reject_poison(mr_task *source, const mr_fetch *fetch, uint32_t attempts)
     mr_shard *shard = source->shard;
     const uint32_t dlq = shard->plan->poison.dlq;
     const mr_fetch_record *record = &fetch->records[0];
-    const reason why = {.error = MR_ROW_POISON};
-    dead_letter letter = {.pair_count = 0};
+    const mr_reject_reason why = {.error = MR_ROW_POISON};
 
     MR_ASSERT(shard->plan->poison.has_dlq && fetch->record_count == 1);
     const mr_log_field fields[] = {
@@ -122,9 +82,7 @@ void mr_reject_poison(mr_task *source, const mr_fetch *fetch, uint32_t attempts)
     if (is_too_many(source, dlq, fetch, record, why)) {
         return;
     }
-    letter_of_record(&letter, fetch, 0);
-    add_provenance(source, &letter, fetch, record, why, attempts);
-    write_dead_letter(source, dlq, &letter);
+    mr_letter_of_record(source, dlq, fetch, 0, why, attempts);
 }
 
 const char *mr_reject_place(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX])
@@ -179,46 +137,38 @@ uint32_t mr_task_test_headers(mr_task *task, const mr_batch *in, uint32_t row, m
 
 /* ---- Helpers ---- */
 
-/* `a field that is not null is missing or null: customer.id`, in `text` or as it stands. */
-static const char *reason_text(reason why, char text[REASON_BYTES_MAX])
-{
-    if (why.column == NULL) {
-        return mr_row_error_text(why.error);
-    }
-    (void)snprintf(text, REASON_BYTES_MAX, "%s: %s", mr_row_error_text(why.error), why.column);
-    return text;
-}
-
-static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record, reason why)
+static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
+                 mr_reject_reason why)
 {
     mr_shard *shard = task->shard;
-    char text[REASON_BYTES_MAX];
+    char text[MR_REASON_BYTES_MAX];
     if (shard->diag.status != MR_OK) {
         return; /* The first one tells the story. */
     }
     const char *remedy = "give the item an on_error route (dlq, drop or, on a step, output), or "
                          "mend the record";
     if (record != NULL) {
-        mr_told(mr_diag_set(
-            &shard->diag, MR_ERR_ROW, 0,
-            "E_ROW_REJECTED: %s-%d@%" PRId64 ": %s rejected the record: %s (%s); %s",
-            shard->plan->topics[fetch->topic].name, fetch->partition, record->offset,
-            task->node->name, reason_text(why, text), mr_row_error_name(why.error), remedy));
+        mr_told(mr_diag_set(&shard->diag, MR_ERR_ROW, 0,
+                            "E_ROW_REJECTED: %s-%d@%" PRId64
+                            ": %s rejected the record: %s (%s); %s",
+                            shard->plan->topics[fetch->topic].name, fetch->partition,
+                            record->offset, task->node->name, mr_reject_reason_text(why, text),
+                            mr_row_error_name(why.error), remedy));
         return;
     }
     mr_told(mr_diag_set(&shard->diag, MR_ERR_ROW, 0,
                         "E_ROW_REJECTED: partition %u: %s rejected a row: %s (%s); %s",
-                        task->lane->partition, task->node->name, reason_text(why, text),
+                        task->lane->partition, task->node->name, mr_reject_reason_text(why, text),
                         mr_row_error_name(why.error), remedy));
 }
 
 /* `stop_above` of the dlq: true = the shard stops, and nothing of the epoch is committed. */
 static bool is_too_many(mr_task *task, uint32_t index, const mr_fetch *fetch,
-                        const mr_fetch_record *record, reason why)
+                        const mr_fetch_record *record, mr_reject_reason why)
 {
     mr_shard *shard = task->shard;
     const mr_plan_dlq *dlq = &shard->plan->dlqs[index];
-    char place[MR_PLACE_BYTES_MAX] = "", text[REASON_BYTES_MAX];
+    char place[MR_PLACE_BYTES_MAX] = "", text[MR_REASON_BYTES_MAX];
 
     if (dlq->stop_records == 0) {
         return false;
@@ -239,131 +189,9 @@ static bool is_too_many(mr_task *task, uint32_t index, const mr_fetch *fetch,
                         " s; the last one%s: %s rejected it: %s (%s); look at topic %s, mend the "
                         "cause, or raise `stop_above`",
                         dlq->name, dlq->stop_records, dlq->stop_per_us / 1000000, place,
-                        task->node->name, reason_text(why, text), mr_row_error_name(why.error),
-                        shard->plan->topics[dlq->topic].name));
+                        task->node->name, mr_reject_reason_text(why, text),
+                        mr_row_error_name(why.error), shard->plan->topics[dlq->topic].name));
     return true;
-}
-
-static void letter_of_record(dead_letter *letter, const mr_fetch *fetch, uint32_t record)
-{
-    letter->key = fetch->records[record].key;
-    letter->value = fetch->records[record].value;
-    letter->timestamp_ms = fetch->records[record].timestamp_ms;
-    letter->pair_count = fetch->headers(fetch, record, letter->pairs, 2 * HEADERS_MAX);
-}
-
-static void letter_of_row(mr_task *task, dead_letter *letter, const mr_batch *in, uint32_t row)
-{
-    mr_shard *shard = task->shard;
-    const uint32_t size = shard->options.row_json(in, row, shard->row_text, MR_ROW_TEXT_BYTES);
-
-    letter->value = (mr_view){.bytes = shard->row_text, .size_bytes = size};
-    letter->timestamp_ms =
-        (in->event_time_us != NULL ? in->event_time_us[row] : shard->wall_us) / 1000;
-}
-
-static void write_dead_letter(mr_task *task, uint32_t index, dead_letter *letter)
-{
-    mr_shard *shard = task->shard;
-    const mr_plan_dlq *dlq = &shard->plan->dlqs[index];
-    const uint32_t record_max = mr_task_topic_record_max(task, dlq->topic);
-
-    if (letter_bytes(letter) + RECORD_OVERHEAD_BYTES > record_max) {
-        /* It can stand in no topic with this limit: its size and where it lies take its place. */
-        snprintf(letter->omitted, sizeof(letter->omitted),
-                 "{\"omitted\":\"record too large for the topic\",\"size_bytes\":%u}",
-                 letter->value.size_bytes);
-        letter->value = text_view(letter->omitted);
-        if (letter_bytes(letter) + RECORD_OVERHEAD_BYTES > record_max) {
-            letter->key = (mr_view){0};
-        }
-    }
-    mr_chunk *chunk = mr_task_output(task, letter_bytes(letter));
-    if (chunk == NULL) {
-        mr_failed(
-            mr_task_fail(task, MR_ERR_OVERFLOW, "the output arena has no room for a dead letter"));
-        return;
-    }
-    const uint32_t partitions = mr_task_topic_partitions(task, dlq->topic);
-    MR_ASSERT(partitions > 0);
-    place(chunk, letter, dlq->topic, (int32_t)(task->lane->partition % partitions));
-    mr_counter_add(&shard->counters.dead_letters, 1);
-}
-
-static void add_provenance(mr_task *task, dead_letter *letter, const mr_fetch *fetch,
-                           const mr_fetch_record *record, reason why, uint32_t attempts)
-{
-    add_header(letter, "millrace.error.code", mr_row_error_name(why.error));
-    add_header(letter, "millrace.error.message", reason_text(why, letter->reason));
-    add_header(letter, "millrace.error.app", task->shard->plan->app);
-    add_header(letter, "millrace.error.step", task->node->name);
-    if (record != NULL) {
-        add_header(letter, "millrace.error.topic", task->shard->plan->topics[fetch->topic].name);
-        add_number(letter, "millrace.error.partition", 0, fetch->partition);
-        add_number(letter, "millrace.error.offset", 1, record->offset);
-        add_number(letter, "millrace.error.timestamp", 2, record->timestamp_ms);
-        add_header(letter, "millrace.error.payload", "source");
-    } else {
-        add_number(letter, "millrace.error.partition", 0, task->lane->partition);
-        add_header(letter, "millrace.error.payload", "row");
-    }
-    add_number(letter, "millrace.error.attempt", 3, attempts);
-}
-
-static void add_header(dead_letter *letter, const char *name, const char *value)
-{
-    MR_ASSERT(letter->pair_count + 2 <= MR_LENGTH(letter->pairs));
-    letter->pairs[letter->pair_count++] = text_view(name);
-    letter->pairs[letter->pair_count++] = text_view(value);
-}
-
-static void add_number(dead_letter *letter, const char *name, uint32_t slot, int64_t number)
-{
-    MR_ASSERT(slot < MR_LENGTH(letter->numbers));
-    snprintf(letter->numbers[slot], NUMBER_TEXT_MAX, "%" PRId64, number);
-    add_header(letter, name, letter->numbers[slot]);
-}
-
-static uint32_t letter_bytes(const dead_letter *letter)
-{
-    uint64_t bytes = letter->key.size_bytes + (uint64_t)letter->value.size_bytes +
-                     letter->pair_count * sizeof(mr_view) + sizeof(mr_view);
-    for (uint32_t i = 0; i < letter->pair_count; i++) {
-        bytes += letter->pairs[i].size_bytes;
-    }
-    MR_ASSERT(bytes < UINT32_MAX);
-    return (uint32_t)bytes;
-}
-
-/* Header views come first, as the chunk's room is aligned for them. */
-static void place(mr_chunk *chunk, const dead_letter *letter, uint32_t topic, int32_t partition)
-{
-    mr_record *record = &chunk->records[chunk->record_count++];
-    mr_view *headers = (mr_view *)(void *)chunk->room;
-    chunk->room += letter->pair_count * sizeof(mr_view);
-    for (uint32_t i = 0; i < letter->pair_count; i++) {
-        headers[i] = copy(chunk, letter->pairs[i]);
-    }
-    *record = (mr_record){.topic = topic,
-                          .partition = partition,
-                          .timestamp_ms = letter->timestamp_ms > 0 ? letter->timestamp_ms : 0,
-                          .headers = headers,
-                          .header_count = letter->pair_count / 2};
-    record->key = copy(chunk, letter->key);
-    record->value = copy(chunk, letter->value);
-    MR_ASSERT(chunk->room <= chunk->room_end);
-}
-
-/* NULL stays NULL: a null key or value of the source record is kept as such. */
-static mr_view copy(mr_chunk *chunk, mr_view view)
-{
-    if (view.bytes == NULL) {
-        return view;
-    }
-    const mr_view out = {.bytes = chunk->room, .size_bytes = view.size_bytes};
-    memcpy(chunk->room, view.bytes, view.size_bytes);
-    chunk->room += view.size_bytes;
-    return out;
 }
 
 static mr_view text_view(const char *text)

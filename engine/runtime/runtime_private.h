@@ -307,6 +307,29 @@ void mr_reject_recovered(mr_shard *shard);
 /* Sends the only record of the fetch to the dlq of errors.poison. */
 void mr_reject_poison(mr_task *source, const mr_fetch *fetch, uint32_t attempts);
 
+/* ---- dead_letter.c ---- */
+enum { MR_REASON_BYTES_MAX = 256 };
+
+typedef struct mr_reject_reason { /* Why a row is rejected, and which column is to blame. */
+    mr_row_error error;
+    const char *column; /* NULL = none alone. */
+} mr_reject_reason;
+
+/* `a field that is not null is missing or null: customer.id`, in `text` or as it stands. */
+const char *mr_reject_reason_text(mr_reject_reason why, char text[MR_REASON_BYTES_MAX]);
+
+/*
+ * Writes a dead letter into the open epoch: the source record's key, value and headers byte for
+ * byte. `attempts` are added to those that a replayed record counts itself. A task that cannot is
+ * failed.
+ */
+void mr_letter_of_record(mr_task *task, uint32_t dlq, const mr_fetch *fetch, uint32_t record,
+                         mr_reject_reason why, uint32_t attempts);
+
+/* The same of a row that stems from no single record, as JSON. */
+void mr_letter_of_row(mr_task *task, uint32_t dlq, const mr_batch *in, uint32_t row,
+                      mr_reject_reason why);
+
 /* ---- epoch.c ---- */
 void mr_epoch_touch(mr_shard *shard, mr_lane *lane);
 bool mr_epoch_has_credit(const mr_shard *shard);

@@ -1,5 +1,7 @@
 """F19: records that cannot be decoded: stop, drop and dead letter, with exact counts and bytes."""
 # CTEST: TIMEOUT=120
+import hashlib
+import json
 import pathlib
 import re
 import sys
@@ -117,6 +119,58 @@ def test_F19_dead_letters_carry_the_original_and_where_it_came_from(t):
     cut_off = next(letter for letter in letters if letter.value == records["cut off"][1])
     assert cut_off.header(b"millrace.error.code") == b"DECODE_JSON"
     scenario.judge(t, spec(t, source, sink, dlq=dlq))
+
+
+def names_of(letter, name):
+    return [value for found, value in letter.headers if found == name]
+
+
+def test_F19_a_dead_letter_that_is_read_again(t):
+    """One set of provenance headers, and the attempts of both.
+    COVERS: F19
+    """
+    source, sink, dlq = t.topic("in"), t.topic("out"), t.topic("dlq")
+    t.kafka.produce(source, [("k", b"bad")], "--header", "trace=abc", "--header",
+                    "millrace.error.attempt=2", "--header", "millrace.error.code=22012",
+                    "--header", "millrace.replay=1")
+    t.kafka.produce(source, [("k", b"bad")], "--header", "millrace.error.attempt=two")
+    run_to_end(t, topology(t, source, sink, {"dlq": "rejected"}, dlq))
+    first, second = sorted((record for found in documents.read(t, dlq).values()
+                            for record in found), key=lambda record: record.offset)
+    assert names_of(first, b"millrace.error.code") == [b"DECODE_JSON"], first.headers
+    assert names_of(first, b"millrace.error.attempt") == [b"3"], first.headers
+    assert names_of(second, b"millrace.error.attempt") == [b"1"], second.headers
+    assert first.header(b"trace") == b"abc" and first.header(b"millrace.replay") == b"1"
+
+
+def test_F19_a_record_that_the_dead_letter_topic_cannot_take(t):
+    """Something of it stands there, and what can be told of the rest.
+    COVERS: F19 F20
+    """
+    source, sink = t.topic("in"), t.topic("out")
+    dlq = t.topic("dlq", max_message_bytes=3000)
+    value, key = b"y" * 5000, "k" * 4000
+    t.kafka.produce(source, [("k", value)], "--header", "trace=abc", "--partition", 0)
+    t.kafka.produce(source, [(key, b"bad")], "--partition", 1)
+    many = [word for n in range(70) for word in ("--header", f"h{n}=v")]
+    t.kafka.produce(source, [("k", b"bad")], *many, "--partition", 2)
+    large = [word for n in range(40) for word in ("--header", f"h{n}={n:0>100}")]
+    t.kafka.produce(source, [("k", b"bad")], *large, "--partition", 3)
+    run_to_end(t, topology(t, source, sink, {"dlq": "rejected"}, dlq))
+    letters = {partition: found for partition, (found,) in documents.read(t, dlq).items()}
+    kept = b"millrace.error.headers_kept"
+    assert json.loads(letters[0].value) == {
+        "omitted": "record too large for the topic", "size_bytes": len(value),
+        "sha256": hashlib.sha256(value).hexdigest()}
+    assert (letters[0].key, letters[0].header(b"trace")) == (b"k", b"abc")
+    assert letters[1].key is None
+    assert json.loads(letters[1].value)["size_bytes"] == len(b"bad")
+    assert (letters[2].key, letters[2].value) == (b"k", b"bad")
+    assert letters[2].header(kept) == b"64" and letters[2].header(b"h63") == b"v"
+    assert names_of(letters[2], b"h64") == []
+    assert letters[3].header(kept) == b"0" and names_of(letters[3], b"h0") == []
+    for letter in letters.values():
+        assert letter.header(b"millrace.error.topic") == source.encode()
 
 
 def test_F19_dropped_records_are_counted(t):

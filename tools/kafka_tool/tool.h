@@ -11,7 +11,7 @@
 enum {
     ANSWER_MS_MAX = 30000, /* For each request; the admin API's own retries are inside. */
     CONFIG_COUNT_MAX = 32,
-    HEADER_COUNT_MAX = 16,
+    HEADER_COUNT_MAX = 128,
     PARTITION_COUNT_MAX = 4096,
 };
 
