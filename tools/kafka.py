@@ -165,11 +165,12 @@ class Broker:
     """A broker in build/services/<name>/. `install` comes from kafka_install.ensure()."""
 
     def __init__(self, install, name, profile="test", owned=False, folder=None, secured=None,
-                 client_ca=None, proxy_port=None):
+                 client_ca=None, proxy_port=None, settings=None):
         """secured: (user, password) of the listeners with SASL; None = there are none. client_ca: a
         file in PEM; over TLS clients need a certificate that it has signed. proxy_port: adds a
         listener at proxied_port that is advertised as this port of 127.0.0.1, so that a client
-        which enters through a proxy there is never told a way round it. Not with `secured`."""
+        which enters through a proxy there is never told a way round it. Not with `secured`.
+        settings: more properties of the broker, {name: value}."""
         assert not (secured and proxy_port)
         self.install = install
         self.secured = secured
@@ -181,6 +182,7 @@ class Broker:
         self.log = self.folder / "broker.log"
         self.port = None
         self.proxy_port = proxy_port
+        self.settings = settings or {}
         self.pid = None
         self.process = None
 
@@ -301,6 +303,7 @@ class Broker:
                                    folder=self.folder, store_password=STORE_PASSWORD)
         if self.client_ca:
             text += CLIENT_AUTHORITY.format(client_ca=self.client_ca)
+        text += "".join(f"{name}={value}\n" for name, value in self.settings.items())
         (self.folder / "server.properties").write_text(text)
         (self.folder / "log4j2.xml").write_text(LOGGING)
 

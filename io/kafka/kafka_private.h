@@ -201,6 +201,17 @@ void mr_txn_destroy_clients(mr_txn *txn);
 MR_MUST_USE mr_status mr_txn_init_transactions(mr_txn *txn, rd_kafka_t *producer,
                                                uint64_t generation, const char *id, mr_diag *diag);
 
+/* ---- configs.c ---- */
+/* Once for each resource that was answered. */
+typedef void (*mr_config_take)(void *self, const rd_kafka_ConfigResource_t *resource);
+/* Asks for the configuration of `count` resources; blocks up to 2 x timeout_ms. Returns
+ * librdkafka's error; what concerns one resource is in it. */
+rd_kafka_resp_err_t mr_configs_read(rd_kafka_t *client, rd_kafka_ConfigResource_t **resources,
+                                    size_t count, int32_t timeout_ms, mr_config_take take,
+                                    void *self);
+/* The value of an entry, owned by the resource; NULL = not told, or we have no right to read it. */
+const char *mr_config_value(const rd_kafka_ConfigResource_t *resource, const char *name);
+
 /* ---- txn_topics.c: what the cluster says about topics ---- */
 /* Partition counts of all topics of the plan; waits while brokers are away. */
 MR_MUST_USE mr_status mr_txn_read_topics(mr_txn *txn, uint64_t generation, mr_diag *diag);

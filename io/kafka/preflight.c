@@ -5,10 +5,12 @@
 #include "io/kafka/kafka_private.h"
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     CALL_MS = 2000,
+    RETENTION_MINUTES_MIN = 240,
     CREATE_MS = 10000,
     YOUNG_MS = 3000, /* A topic just made may be unknown to the broker that is asked. */
     YOUNG_PAUSE_MS = 100,
@@ -44,6 +46,8 @@ static mr_status check_inputs(const mr_plan *plan, const uint32_t *counts, mr_di
 static mr_status check_group(preflight *p, mr_diag *diag);
 static mr_status judge_group(const mr_plan *plan, const rd_kafka_ConsumerGroupDescription_t *group,
                              mr_diag *diag);
+static void look_at_retention(preflight *p);
+static void take_retention(void *self, const rd_kafka_ConfigResource_t *resource);
 static bool is_stopped(const preflight *p);
 static int32_t remaining_ms(const preflight *p);
 
@@ -80,6 +84,9 @@ mr_status mr_kafka_preflight(const mr_preflight_options *options, uint32_t *part
     }
     if (status == MR_OK) {
         status = check_group(&p, diag);
+    }
+    if (status == MR_OK && !is_stopped(&p)) {
+        look_at_retention(&p);
     }
     rd_kafka_destroy(p.client);
     return status;
@@ -423,6 +430,35 @@ static mr_status judge_group(const mr_plan *plan, const rd_kafka_ConsumerGroupDe
                        "E_GROUP_ACTIVE: consumer group %s has %zu members: another program uses "
                        "the app's name as its group; stop it, or choose another app name",
                        plan->app, rd_kafka_ConsumerGroupDescription_member_count(group));
+}
+
+/* A task without input commits once an hour; behind this time brokers forget what it committed.
+ * Without an answer, or the right to ask, nothing is said. */
+static void look_at_retention(preflight *p)
+{
+    char broker[16];
+    rd_kafka_ConfigResource_t *resource;
+
+    snprintf(broker, sizeof(broker), "%d", rd_kafka_controllerid(p->client, CALL_MS));
+    resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_BROKER, broker);
+    MR_ASSERT(resource != NULL);
+    (void)mr_configs_read(p->client, &resource, 1, CALL_MS, take_retention, p);
+    rd_kafka_ConfigResource_destroy(resource);
+}
+
+static void take_retention(void *self, const rd_kafka_ConfigResource_t *resource)
+{
+    const preflight *p = self;
+    const char *value = mr_config_value(resource, "offsets.retention.minutes");
+    const mr_log_field fields[] = {{.name = "minutes", .text = value},
+                                   {.name = "wanted", .number = RETENTION_MINUTES_MIN}};
+
+    if (value != NULL && strtol(value, NULL, 10) < RETENTION_MINUTES_MIN) {
+        mr_log_event(p->log, MR_LOG_WARN, "kafka",
+                     "the brokers forget committed offsets soon: a worker that is away for longer "
+                     "than offsets.retention.minutes is refused (E_OFFSETS_MISSING); raise it",
+                     fields, MR_LENGTH(fields));
+    }
 }
 
 static bool is_stopped(const preflight *p)

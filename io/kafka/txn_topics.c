@@ -19,9 +19,7 @@ static mr_status read_topic(mr_txn *txn, uint32_t index, uint64_t generation, mr
 static bool is_absent(rd_kafka_resp_err_t code);
 static rd_kafka_resp_err_t ask_partitions(mr_txn *txn, const char *name, uint32_t *count);
 static mr_status judge_count(const mr_txn *txn, uint32_t index, uint32_t count, mr_diag *diag);
-static mr_status describe(mr_txn *txn, rd_kafka_ConfigResource_t **resources, size_t count,
-                          mr_diag *diag);
-static void take_limit(mr_txn *txn, const rd_kafka_ConfigResource_t *resource);
+static void take_limit(void *self, const rd_kafka_ConfigResource_t *resource);
 static mr_status read_end(mr_txn *txn, mr_offset *offset, uint64_t generation, mr_diag *diag);
 static rd_kafka_resp_err_t ask_start(mr_txn *txn, const char *topic, mr_offset *offset);
 static mr_status judge_read(const mr_txn *txn, rd_kafka_resp_err_t code, const char *what,
@@ -79,6 +77,7 @@ mr_status mr_txn_check_topics(mr_txn *txn, mr_diag *diag)
 /* The smallest max.message.bytes of the output topics. */
 mr_status mr_txn_read_limits(mr_txn *txn, uint64_t generation, mr_diag *diag)
 {
+    static const char WHAT[] = "reading the configuration of the output topics";
     const mr_plan *plan = txn->options->plan;
     rd_kafka_ConfigResource_t *resources[MR_PLAN_TOPICS_MAX];
     size_t count = 0;
@@ -94,12 +93,13 @@ mr_status mr_txn_read_limits(mr_txn *txn, uint64_t generation, mr_diag *diag)
     }
     txn->record_bytes_max = count == 0 ? MR_RECORD_BYTES_DEFAULT : 0;
     while (count > 0 && !mr_txn_abandoned(txn, generation)) {
-        status = describe(txn, resources, count, diag);
+        const rd_kafka_resp_err_t code =
+            mr_configs_read(txn->clients.consumer, resources, count, MR_CALL_MS, take_limit, txn);
+        status = judge_read(txn, code, WHAT, diag);
         if (mr_status_class(status) != MR_CLASS_RETRY) {
             break;
         }
-        mr_txn_log_wait(txn, "reading the configuration of the output topics", diag->text,
-                        &logged_ms);
+        mr_txn_log_wait(txn, WHAT, diag->text, &logged_ms);
         mr_txn_pause(txn, generation, RETRY_MS);
     }
     rd_kafka_ConfigResource_destroy_array(resources, count);
@@ -209,52 +209,14 @@ static rd_kafka_resp_err_t ask_partitions(mr_txn *txn, const char *name, uint32_
 
 /* ---- The largest record ---- */
 
-static mr_status describe(mr_txn *txn, rd_kafka_ConfigResource_t **resources, size_t count,
-                          mr_diag *diag)
-{
-    rd_kafka_t *client = txn->clients.consumer;
-    rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    char text[256];
-    size_t found = 0;
-
-    (void)rd_kafka_AdminOptions_set_request_timeout(options, MR_CALL_MS, text, sizeof(text));
-    rd_kafka_DescribeConfigs(client, resources, count, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 2 * MR_CALL_MS);
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    if (event != NULL) {
-        code = rd_kafka_event_error(event);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            const rd_kafka_ConfigResource_t **answers = rd_kafka_DescribeConfigs_result_resources(
-                rd_kafka_event_DescribeConfigs_result(event), &found);
-            for (size_t i = 0; i < found; i++) {
-                take_limit(txn, answers[i]);
-            }
-        }
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    return judge_read(txn, code, "reading the configuration of the output topics", diag);
-}
-
 /* A topic whose configuration we may not read counts with librdkafka's default. */
-static void take_limit(mr_txn *txn, const rd_kafka_ConfigResource_t *resource)
+static void take_limit(void *self, const rd_kafka_ConfigResource_t *resource)
 {
-    uint32_t limit = MR_RECORD_BYTES_DEFAULT;
-    size_t count = 0;
+    mr_txn *txn = self;
+    const char *value = mr_config_value(resource, "max.message.bytes");
+    const uint32_t limit =
+        value != NULL ? (uint32_t)strtoul(value, NULL, 10) : MR_RECORD_BYTES_DEFAULT;
 
-    if (rd_kafka_ConfigResource_error(resource) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &count);
-        for (size_t i = 0; i < count; i++) {
-            const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-            if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "max.message.bytes") == 0 &&
-                value != NULL) {
-                limit = (uint32_t)strtoul(value, NULL, 10);
-            }
-        }
-    }
     if (txn->record_bytes_max == 0 || limit < txn->record_bytes_max) {
         txn->record_bytes_max = limit;
     }

@@ -55,6 +55,25 @@ def test_unreachable_broker_at_start(t):
     assert "127.0.0.1:1" in last_line(worker)
 
 
+def test_brokers_that_forget_offsets_soon(t):
+    """A worker that was away for longer would be refused: it is warned about while it works."""
+    source, sink = t.topic("in"), t.topic("out")
+    path = documents.write(t, documents.echo(t, source, sink))
+    worker = documents.worker(t, path)
+    worker.wait_stderr("msg=recovered")
+    assert "offsets.retention.minutes" not in worker.stderr(), worker.stderr()
+    worker.terminate()
+    t.private_broker(settings={"offsets.retention.minutes": 239})
+    for name in (source, sink):
+        t.kafka.create(name, 4)
+    worker = documents.worker(t, documents.write(t, documents.echo(t, source, sink)), "--state-dir",
+                              t.folder / "other")
+    worker.wait_stderr("msg=recovered")
+    line, = [line for line in worker.stderr().splitlines() if "offsets.retention.minutes" in line]
+    assert "level=warn" in line and "minutes=239" in line and "wanted=240" in line, line
+    worker.terminate()
+
+
 def test_a_stop_while_the_broker_is_away(t):
     """The start asks for it for 15 s; a stop need not wait for that.
 

@@ -282,12 +282,12 @@ class Case:
             self.topics.append(name)
         return name
 
-    def private_broker(self, secured=None, client_ca=None):
+    def private_broker(self, secured=None, client_ca=None, settings=None):
         """A broker for this case alone, to be killed, stopped and started again: kafka.Broker with
-        kill(), stop(), signal(n), start(fresh=False). secured, client_ca: as there, for listeners
-        with SASL and TLS."""
+        kill(), stop(), signal(n), start(fresh=False). secured, client_ca, settings: as there, for
+        listeners with SASL and TLS, and for other properties."""
         own = kafka_service.Broker(kafka_install.ensure(), f"{self.name}.{self.run_id}", owned=True,
-                                   secured=secured, client_ca=client_ca)
+                                   secured=secured, client_ca=client_ca, settings=settings)
         self.brokers.append(own)
         own.start()
         return own
