@@ -267,7 +267,8 @@ static const mr_error_name names[] = {
      "Another worker with an overlapping set of partitions has committed one of ours. Both may\n"
      "have committed before one noticed.\n",
      "E_TWO_OWNERS: orders-3: worker set p0_7 commits it too",
-     "Stop one of the two, and give the workers of an app sets that do not overlap.\n"},
+     "Stop one of the two, and give the workers of an app sets that do not overlap. The one that\n"
+     "told it starts again only with `run --take-over`.\n"},
     {"E_TXN_TIMEOUT", "the broker refuses the transaction timeout",
      "`commit.transaction_timeout` is above the broker's `transaction.max.timeout.ms`.\n",
      "E_TXN_TIMEOUT: Broker: Invalid transaction timeout",

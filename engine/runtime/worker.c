@@ -282,7 +282,7 @@ static mr_status open_directory(mr_worker *worker, mr_diag *diag)
     if (status == MR_OK && worker->file.is_fenced && !worker->options->take_over) {
         status = mr_diag_set(diag, MR_ERR_FENCED, 0,
                              "E_FENCED: the worker of %s was fenced by another one with the same "
-                             "partitions; stop that one and start with --take-over",
+                             "or some of its partitions; stop that one and start with --take-over",
                              worker->directory);
     }
     return status;
@@ -430,7 +430,6 @@ static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag)
                                         .memory_bytes = worker->budget.shard_kafka,
                                         .partition_count = thread->options.partition_count,
                                         .topic_partitions = worker->partition_count,
-                                        .take_over = options->take_over,
                                         .wake_descriptor = thread->wake_descriptor,
                                         .clock = worker->clock,
                                         .random = thread->env.random,

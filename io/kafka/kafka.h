@@ -94,7 +94,6 @@ typedef struct mr_kafka_options {
     uint64_t memory_bytes;     /* This shard's part of memory.kafka. */
     uint32_t partition_count;  /* Input partitions this shard reads. */
     uint32_t topic_partitions; /* Of each input topic at the start of the worker; 0 = not tested. */
-    bool take_over;            /* --take-over: no fence check at start. */
     int wake_descriptor;       /* Eventfd the client layer writes when poll has something. */
     mr_clock clock;
     mr_random random;
