@@ -381,7 +381,8 @@ static void log_down(mr_kafka_client *client, const char *words)
                  MR_LENGTH(fields));
 }
 
-/* Time in which the process itself was stopped does not count. */
+/* Time in which the process itself was stopped does not count, nor what waits for brokers: the
+ * start, a renewal, a look at the records. */
 static void watch(mr_kafka_client *client)
 {
     const uint64_t finished = atomic_load_explicit(&client->txn.finished, memory_order_acquire);

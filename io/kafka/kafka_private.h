@@ -162,7 +162,7 @@ typedef struct mr_txn { /* The committer's. */
     _Atomic bool fenced;          /* The next INIT asks who did it. */
     _Atomic int64_t room_goal;    /* Unacked messages at which to wake the shard; -1 = no wish. */
     _Atomic uint64_t finished;    /* Jobs done: progress, for the watchdog. */
-    _Atomic bool is_waiting_long; /* Within INIT, which may take for ever. */
+    _Atomic bool is_waiting_long; /* In what may last as long as brokers are away: see watch(). */
     mr_clients clients;           /* The committer writes, the shard reads while they are lent. */
     rd_kafka_consumer_group_metadata_t *group;
     uint32_t input_max, input_count;

@@ -254,8 +254,11 @@ static void watch_owners(mr_txn *txn)
         mr_txn_abandoned(txn, txn->live_generation)) {
         return;
     }
-    if (mr_txn_check_owners(txn, &txn->reply.diag) != MR_OK ||
-        mr_txn_check_topics(txn, &txn->reply.diag) != MR_OK) {
+    atomic_store_explicit(&txn->is_waiting_long, true, memory_order_release);
+    const bool is_well = mr_txn_check_owners(txn, &txn->reply.diag) == MR_OK &&
+                         mr_txn_check_topics(txn, &txn->reply.diag) == MR_OK;
+    atomic_store_explicit(&txn->is_waiting_long, false, memory_order_release);
+    if (!is_well) {
         const mr_job none = {.generation = txn->live_generation};
         txn->is_live = false;
         answer(txn, &none, MR_REPLY_FAILED);
@@ -341,7 +344,10 @@ static mr_status renew(mr_txn *txn, const mr_job *job, mr_diag *diag)
     const mr_log_field field = {.name = "shard", .number = txn->options->shard};
     mr_log_event(txn->options->log, MR_LOG_INFO, "kafka", "renewing a tainted producer", &field, 1);
     mr_txn_destroy_producer(txn);
-    return mr_txn_open_slot(txn, job->generation, diag);
+    atomic_store_explicit(&txn->is_waiting_long, true, memory_order_release);
+    const mr_status status = mr_txn_open_slot(txn, job->generation, diag);
+    atomic_store_explicit(&txn->is_waiting_long, false, memory_order_release);
+    return status;
 }
 
 /* ---- Helpers ---- */

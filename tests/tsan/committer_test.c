@@ -2,10 +2,10 @@
  * committer_test.c - the real client of a shard and its real committer thread (kafka_client.c,
  * txn_thread.c): commits, renewals, resets while a commit runs, and closes at any moment.
  *
- * What would reach a broker is this file's: the functions of txn_init.c and txn_owners.c, and of
- * librdkafka those that are called on a client. They touch what the real ones touch (the clients,
- * the answer of INIT, the taint), so that the thread sanitizer sees who may when. No records: the
- * path of payloads goes through librdkafka's own threads.
+ * What would reach a broker is this file's: the functions of txn_init.c, txn_owners.c and
+ * txn_topics.c, and of librdkafka those that are called on a client. They touch what the real ones
+ * touch (the clients, the answer of INIT, the taint), so that the thread sanitizer sees who may
+ * when. No records: the path of payloads goes through librdkafka's own threads.
  *
  * LINK: mr_kafka mr_format mr_expr mr_batch mr_base
  */
@@ -43,8 +43,8 @@ typedef struct script { /* Knobs are set by the test before the command that mee
     mr_txn *txn;        /* The committer's, from INIT on. */
     bool taints;        /* A commit taints the slot. */
     bool waits;         /* A commit rings `begun`, then waits for `go_on`. */
-    bool init_waits;    /* The same of an INIT. */
-    int begun, go_on;   /* eventfds */
+    bool init_waits, renewal_waits, look_waits; /* The same of these. */
+    int begun, go_on;                           /* eventfds */
     uint64_t commit_count, renew_count, destroy_count;
     int64_t offset_sum; /* Of what was sent. */
 } script;
@@ -67,15 +67,20 @@ static void await_bell(int descriptor)
     MR_ASSERT(got == sizeof(count));
 }
 
-/* ---- In the place of txn_init.c and txn_owners.c: the committer's thread ---- */
+static void wait_if(bool waits)
+{
+    if (waits) {
+        ring_bell(the_script.begun);
+        await_bell(the_script.go_on);
+    }
+}
+
+/* ---- In the place of txn_init.c, txn_owners.c, txn_topics.c: the committer's thread ---- */
 
 mr_status mr_txn_init(mr_txn *txn, const mr_job *job, mr_diag *diag)
 {
     (void)diag;
-    if (the_script.init_waits) {
-        ring_bell(the_script.begun);
-        await_bell(the_script.go_on);
-    }
+    wait_if(the_script.init_waits);
     the_script.txn = txn;
     txn->input_count = job->offset_count;
     memcpy(txn->offsets, job->offsets, job->offset_count * sizeof(mr_offset));
@@ -101,6 +106,7 @@ mr_status mr_txn_open_slot(mr_txn *txn, uint64_t generation, mr_diag *diag)
 {
     (void)generation;
     (void)diag;
+    wait_if(the_script.renewal_waits);
     atomic_store_explicit(&txn->taint, false, memory_order_release);
     txn->clients.producer = (rd_kafka_t *)(void *)&a_client;
     txn->clients.producer_events = (rd_kafka_queue_t *)(void *)&a_client;
@@ -127,6 +133,14 @@ mr_status mr_txn_check_owners(mr_txn *txn, mr_diag *diag)
 {
     (void)txn;
     (void)diag;
+    wait_if(the_script.look_waits);
+    return MR_OK;
+}
+
+mr_status mr_txn_check_topics(mr_txn *txn, mr_diag *diag)
+{
+    (void)txn;
+    (void)diag;
     return MR_OK;
 }
 
@@ -149,10 +163,7 @@ rd_kafka_error_t *rd_kafka_commit_transaction(rd_kafka_t *rk, int timeout_ms)
 {
     (void)timeout_ms;
     MR_ASSERT(rk != NULL);
-    if (the_script.waits) {
-        ring_bell(the_script.begun);
-        await_bell(the_script.go_on);
-    }
+    wait_if(the_script.waits);
     if (the_script.taints) {
         atomic_store_explicit(&the_script.txn->taint, true, memory_order_release);
     }
@@ -417,33 +428,61 @@ static int64_t leaping_us(void *self)
 
 static const mr_clock_type leaping_clock = {.monotonic_us = leaping_us, .wall_us = leaping_us};
 
-/* In the child. Tells the parent when it has been calm for long; 0 = to the end. */
-static int hang(shard *s, bool in_init, int calm)
+typedef enum hung { HUNG_COMMIT, HUNG_INIT, HUNG_RENEWAL, HUNG_LOOK } hung;
+
+static bool is_hung(void)
+{
+    struct pollfd bell = {.fd = the_script.begun, .events = POLLIN};
+    return poll(&bell, 1, 1) == 1;
+}
+
+/* One turn of the shard; epochs go on as long as they are committed, and there is a slot. */
+static void turn(shard *s, hung where)
 {
     mr_kafka_event event;
+    if (s->kafka.type->poll(s->kafka.self, &event, 1) == 1) {
+        MR_ASSERT(event.fact == MR_KAFKA_COMMITTED);
+        if (where != HUNG_RENEWAL) {
+            post_epoch(s);
+        }
+    }
+}
 
-    (void)prctl(PR_SET_DUMPABLE, 0); /* No core file. */
+static void start_to_hang(shard *s, hung where)
+{
     s->clock = (mr_clock){.type = &leaping_clock};
     open_shard(s);
-    if (in_init) {
-        the_script.init_waits = true;
+    the_script.init_waits = where == HUNG_INIT;
+    if (where == HUNG_INIT) {
         MR_ASSERT(submit(s, MR_KAFKA_RESET) == MR_OK && submit(s, MR_KAFKA_INIT) == MR_OK);
-    } else {
-        start(s);
-        the_script.waits = true;
-        post_epoch(s);
+        await_bell(the_script.begun);
+        return;
     }
-    await_bell(the_script.begun);
+    start(s);
+    the_script.waits = where == HUNG_COMMIT;
+    the_script.taints = the_script.renewal_waits = where == HUNG_RENEWAL;
+    the_script.look_waits = where == HUNG_LOOK;
+    post_epoch(s);
+    while (!is_hung()) {
+        turn(s, where);
+    }
+}
+
+/* In the child. Tells the parent when it has been calm for long; 0 = to the end. */
+static int hang(shard *s, hung where, int calm)
+{
+    (void)prctl(PR_SET_DUMPABLE, 0); /* No core file. */
+    start_to_hang(s, where);
     for (uint32_t i = 0; i < LATE_POLLS; i++) {
         if (i == CALM_POLLS) {
             ring_bell(calm);
         }
-        MR_ASSERT(s->kafka.type->poll(s->kafka.self, &event, 1) == 0);
+        turn(s, where);
     }
     return 0;
 }
 
-static int status_of_hang(shard *s, bool in_init)
+static int status_of_hang(shard *s, hung where)
 {
     const int calm = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     uint64_t bells = 0;
@@ -452,7 +491,7 @@ static int status_of_hang(shard *s, bool in_init)
     assert_true(calm >= 0);
     const pid_t child = fork();
     if (child == 0) {
-        _exit(hang(s, in_init, calm));
+        _exit(hang(s, where, calm));
     }
     assert_true(child > 0);
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -461,17 +500,33 @@ static int status_of_hang(shard *s, bool in_init)
     return status;
 }
 
+/* COVERS: S28 */
 static void test_a_commit_that_hangs_ends_the_process(void **state)
 {
-    const int status = status_of_hang(*state, false);
+    const int status = status_of_hang(*state, HUNG_COMMIT);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
-/* An absent broker is no reason to end. */
+/* An absent broker is no reason to end: at a start, behind a failed request, between epochs. */
+static void expect_patience(void **state, hung where)
+{
+    const int status = status_of_hang(*state, where);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void test_an_init_may_take_for_ever(void **state)
 {
-    const int status = status_of_hang(*state, true);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    expect_patience(state, HUNG_INIT);
+}
+
+static void test_a_renewal_may_take_for_ever(void **state)
+{
+    expect_patience(state, HUNG_RENEWAL);
+}
+
+static void test_a_look_at_the_owners_may_take_long(void **state)
+{
+    expect_patience(state, HUNG_LOOK);
 }
 
 int main(void)
@@ -484,6 +539,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_close_at_any_moment, make_shard, drop_shard),
         cmocka_unit_test_setup_teardown(test_a_commit_that_hangs_ends_the_process,
                                         make_closed_shard, drop_shard),
+        cmocka_unit_test_setup_teardown(test_a_renewal_may_take_for_ever, make_closed_shard,
+                                        drop_shard),
+        cmocka_unit_test_setup_teardown(test_a_look_at_the_owners_may_take_long, make_closed_shard,
+                                        drop_shard),
         cmocka_unit_test_setup_teardown(test_an_init_may_take_for_ever, make_closed_shard,
                                         drop_shard),
     };
