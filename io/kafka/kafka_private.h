@@ -63,7 +63,7 @@ typedef struct mr_verdict {
 
 mr_fault mr_fault_of(const rd_kafka_error_t *error);
 mr_fault mr_fault_of_code(rd_kafka_resp_err_t code);
-/* `was_ready`: this process has been through an INIT; a refusal of rights is then retried. */
+/* `was_ready`: this process has worked before; a refusal of rights is then retried. */
 mr_verdict mr_kafka_judge(mr_kafka_call call, const mr_fault *fault, bool was_ready);
 /* "<what>: <librdkafka's words> (<code>); <remedy>", the E_ name in front. Returns the status. */
 MR_MUST_USE mr_status mr_verdict_tell(const mr_verdict *verdict, const mr_fault *fault,
@@ -172,12 +172,15 @@ typedef struct mr_txn { /* The committer's. */
     uint32_t *topic_partitions; /* By plan index. */
     uint32_t record_bytes_max;
     uint64_t attempted; /* Incarnation of the last INIT that was READY. */
-    bool was_ready, was_read;
-    bool saw_absence; /* A topic was gone, said a broker a moment ago. */
-    bool is_live;     /* From the end of an INIT to the next RESET, or a failure. */
+    /* Something was committed, and something with output: before, missing rights end the start. */
+    _Atomic bool was_ready, has_produced;
+    bool was_read, is_producing; /* The job under way is of an epoch with output. */
+    bool saw_absence;            /* A topic was gone, said a broker a moment ago. */
+    bool is_live;                /* From the end of an INIT to the next RESET, or a failure. */
     uint64_t live_generation;
     int64_t owners_read_ms;    /* When the records were last looked at. */
     bool flush_before_offsets; /* Test builds with K3 armed. */
+    mr_diag refusal;           /* Of a job, for the next INIT; OK = none. */
     mr_reply reply;            /* Scratch. */
 } mr_txn;
 

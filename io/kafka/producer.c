@@ -11,6 +11,7 @@
  * within one and a half intervals. Thread: the shard's.
  */
 #include "io/kafka/kafka_private.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { LOOK_AGAIN_US = 500 };
@@ -22,6 +23,7 @@ static rd_kafka_resp_err_t produce(mr_producer *producer, const mr_record *recor
 static rd_kafka_headers_t *headers_of(const mr_record *record);
 static mr_status await_room(mr_producer *producer, int64_t now_us);
 static mr_status judge_deliveries(mr_producer *producer, rd_kafka_event_t *event, mr_diag *diag);
+static rd_kafka_error_t *cause_of_purge(mr_producer *producer, rd_kafka_resp_err_t code);
 static mr_status judge_delivery(mr_producer *producer, const rd_kafka_message_t *message,
                                 mr_diag *diag);
 static mr_status judge_event(mr_producer *producer, rd_kafka_event_t *event, mr_diag *diag);
@@ -260,8 +262,12 @@ static mr_status judge_deliveries(mr_producer *producer, rd_kafka_event_t *event
 static mr_status judge_delivery(mr_producer *producer, const rd_kafka_message_t *message,
                                 mr_diag *diag)
 {
-    const mr_fault fault = mr_fault_of_code(message->err);
-    mr_verdict verdict = mr_kafka_judge(MR_CALL_DELIVERY, &fault, true);
+    rd_kafka_error_t *cause = diag != NULL ? cause_of_purge(producer, message->err) : NULL;
+    const mr_fault fault = cause != NULL ? mr_fault_of(cause) : mr_fault_of_code(message->err);
+    const char *words =
+        cause != NULL ? rd_kafka_error_string(cause) : rd_kafka_err2str(message->err);
+    const bool was_ready = atomic_load_explicit(&producer->txn->has_produced, memory_order_acquire);
+    mr_verdict verdict = mr_kafka_judge(MR_CALL_DELIVERY, &fault, was_ready);
     const char *topic = message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : "?";
 
     if (verdict.is_fence) {
@@ -287,9 +293,27 @@ static mr_status judge_delivery(mr_producer *producer, const rd_kafka_message_t 
         verdict.remedy = "the broker refuses these records every time; look at the topic's "
                          "max.message.bytes, timestamps and rights";
     }
-    const mr_status status = mr_verdict_tell(&verdict, &fault, "a record was not delivered",
-                                             rd_kafka_err2str(message->err), diag);
+    const mr_status status =
+        mr_verdict_tell(&verdict, &fault, "a record was not delivered", words, diag);
+    if (cause != NULL) {
+        rd_kafka_error_destroy(cause);
+    }
     return mr_diag_frame(diag, status, "%s-%d", topic, message->partition);
+}
+
+/* Records that are purged only say so; why the transaction failed is told by the next call of its
+ * API, which changes nothing. NULL = nobody knows, or we purged them ourselves. */
+static rd_kafka_error_t *cause_of_purge(mr_producer *producer, rd_kafka_resp_err_t code)
+{
+    if (code != RD_KAFKA_RESP_ERR__PURGE_QUEUE && code != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+        return NULL;
+    }
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(producer->txn->clients.producer);
+    if (error != NULL && !rd_kafka_error_txn_requires_abort(error)) {
+        rd_kafka_error_destroy(error);
+        error = NULL;
+    }
+    return error;
 }
 
 /* A fatal producer says only that it is; why stands in the handle. */

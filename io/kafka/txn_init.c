@@ -48,7 +48,6 @@ mr_status mr_txn_init(mr_txn *txn, const mr_job *job, mr_diag *diag)
         status = mr_txn_read_ends(txn, generation, diag);
     }
     if (status == MR_OK) {
-        txn->was_ready = true;
         txn->attempted = job->incarnation;
     }
     return status;

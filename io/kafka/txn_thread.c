@@ -179,9 +179,16 @@ static void run_job(mr_txn *txn, const mr_job *job)
         mr_txn_destroy_clients(txn);
         return;
     }
+    if (job->kind == MR_JOB_INIT && txn->refusal.status != MR_OK) {
+        *diag = txn->refusal;
+        txn->refusal.status = MR_OK;
+        answer(txn, job, MR_REPLY_FAILED);
+        return;
+    }
     if (mr_txn_abandoned(txn, job->generation)) {
         return; /* The outcome of a commit that never began is settled by the next INIT. */
     }
+    txn->is_producing = job->has_records;
     switch (job->kind) {
     case MR_JOB_INIT:
         atomic_store_explicit(&txn->is_waiting_long, true, memory_order_release);
@@ -212,6 +219,10 @@ static void run_job(mr_txn *txn, const mr_job *job)
     if (job->kind == MR_JOB_INIT) {
         txn->live_generation = job->generation;
         txn->owners_read_ms = mr_txn_now_ms(txn);
+    }
+    /* The shard may have heard of a failed delivery first, which does not say why. */
+    if (status == MR_ERR_REFUSED) {
+        txn->refusal = *diag;
     }
     txn->is_live = status == MR_OK && (txn->is_live || job->kind == MR_JOB_INIT);
     answer(txn, job, status == MR_OK ? kind : MR_REPLY_FAILED);
@@ -332,6 +343,10 @@ static mr_status commit(mr_txn *txn, const mr_job *job, mr_diag *diag)
         return status;
     }
     mr_crash_pass(MR_K9);
+    atomic_store_explicit(&txn->was_ready, true, memory_order_release);
+    if (job->has_records) {
+        atomic_store_explicit(&txn->has_produced, true, memory_order_release);
+    }
     if (atomic_load_explicit(&txn->taint, memory_order_acquire)) {
         return MR_OK; /* Not opened: the shard orders the renewal. */
     }
@@ -379,7 +394,8 @@ static mr_status judge(mr_txn *txn, mr_kafka_call call, rd_kafka_error_t *error,
         return MR_OK;
     }
     const mr_fault fault = mr_fault_of(error);
-    const mr_verdict verdict = mr_kafka_judge(call, &fault, txn->was_ready);
+    const bool was_ready = txn->is_producing ? txn->has_produced : txn->was_ready;
+    const mr_verdict verdict = mr_kafka_judge(call, &fault, was_ready);
     if (verdict.is_fence) {
         atomic_store_explicit(&txn->fenced, true, memory_order_release);
     }

@@ -24,7 +24,7 @@ APIS = {
     "CreateTopics": (19, 4, False), "DeleteTopics": (20, 3, False),
     "InitProducerId": (22, 1, False), "AddPartitionsToTxn": (24, 1, False),
     "AddOffsetsToTxn": (25, 1, False), "EndTxn": (26, 1, False),
-    "TxnOffsetCommit": (28, 2, False),
+    "TxnOffsetCommit": (28, 2, False), "CreateAcls": (30, 1, False), "DeleteAcls": (31, 1, False),
 }
 ERRORS = {
     -1: "UNKNOWN_SERVER_ERROR", 1: "OFFSET_OUT_OF_RANGE", 3: "UNKNOWN_TOPIC_OR_PARTITION",

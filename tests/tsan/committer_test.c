@@ -88,7 +88,6 @@ mr_status mr_txn_init(mr_txn *txn, const mr_job *job, mr_diag *diag)
     txn->clients.consumer = txn->clients.producer = (rd_kafka_t *)(void *)&a_client;
     txn->clients.consumer_events = (rd_kafka_queue_t *)(void *)&a_client;
     txn->clients.producer_events = (rd_kafka_queue_t *)(void *)&a_client;
-    txn->was_ready = true;
     return MR_OK;
 }
 
