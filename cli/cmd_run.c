@@ -32,7 +32,7 @@ enum {
 static const mr_flag flags[] = {
     [PARTITIONS] = {"--partitions", MR_FLAG_VALUE, "SET", "partitions to work on, e.g. 0-3,7"},
     [ORDINAL] = {"--ordinal", MR_FLAG_VALUE, "N/M", "partitions p with p mod M = N, e.g. 1/3"},
-    [SHARDS] = {"--shards", MR_FLAG_VALUE, "N", "threads, one pinned to each core"},
+    [SHARDS] = {"--shards", MR_FLAG_VALUE, "N", "threads, one pinned to each core, at most 64"},
     [STATE_DIR] = {"--state-dir", MR_FLAG_VALUE, "DIR", "state lies in DIR/<app>/"},
     [ALLOW_CLIENT_VERSION] = {"--allow-client-version", MR_FLAG_PLAIN, NULL,
                               "run on a librdkafka known to be unsafe"},
