@@ -4,8 +4,8 @@
  * DIR is the directory that holds LOCK and shard-N.wal, that is <state dir>/<app>. Everything is
  * read-only under a shared lock; a running worker is refused. Results go to standard output, one
  * line each, with --format json one JSON object a line. A dump is JSON lines in any case: one for
- * the shard and its tasks, then one a record, key and value in hexadecimal; with --topology FILE
- * also the columns that file gives them.
+ * the shard and its tasks, then one a record, key and value in hexadecimal. A table is known by a
+ * number made of its names: with --topology FILE `ls` prints these too, `dump` the columns.
  */
 #define _GNU_SOURCE
 #include "cli/cli.h"
@@ -49,7 +49,8 @@ static void print_hex(mr_view bytes);
 static const mr_flag flags[FLAG_COUNT] = {
     [FLAG_EPOCH] = {"--epoch", MR_FLAG_VALUE, "N", "look at this epoch; default: the newest"},
     [FLAG_SHARD] = {"--shard", MR_FLAG_VALUE, "N", "only this shard; default: all"},
-    [FLAG_TOPOLOGY] = {"--topology", MR_FLAG_VALUE, "FILE", "dump: name the columns by this file"},
+    [FLAG_TOPOLOGY] = {"--topology", MR_FLAG_VALUE, "FILE",
+                       "ls: name tables, dump: columns, by this file"},
 };
 
 int mr_cmd_state(int argc, char **argv)
@@ -141,11 +142,16 @@ static mr_status act_ls(mr_state *state, const request *asked, mr_diag *diag)
     for (uint32_t i = 0; i < summary.table_count; i++) {
         mr_state_table table;
         mr_state_stored_table(state, i, &table);
+        const char *name = mr_state_columns_name(asked->columns, table.table, table.layout);
         (void)printf(asked->is_json ? "{\"shard\":%u,\"task\":%u,\"table\":%u,\"keys\":%" PRIu64
-                                      ",\"layout\":\"%016" PRIx64 "\"}\n"
-                                    : "shard %u  task %-5u table %-4u keys %-12" PRIu64
-                                      " layout %016" PRIx64 "\n",
-                     summary.shard, table.task, table.table, table.key_count, table.layout);
+                                      ",\"layout\":\"%016" PRIx64 "\"%s%s%s}\n"
+                                    : "shard %u  task %-5u table %-10u keys %-12" PRIu64
+                                      " layout %016" PRIx64 "%s%s%s\n",
+                     summary.shard, table.task, table.table, table.key_count, table.layout,
+                     name == NULL     ? ""
+                     : asked->is_json ? ",\"name\":\""
+                                      : "  ",
+                     name != NULL ? name : "", name != NULL && asked->is_json ? "\"" : "");
     }
     return MR_OK;
 }
@@ -204,7 +210,8 @@ static mr_status act_dump(mr_state *state, const request *asked, mr_diag *diag)
         mr_state_stored_table(state, i, &table);
         while (mr_state_next_row(state, i, position, &row)) {
             const uint8_t *text = NULL;
-            const uint32_t size = mr_state_columns_text(asked->columns, table.layout, &row, &text);
+            const uint32_t size =
+                mr_state_columns_text(asked->columns, table.table, table.layout, &row, &text);
             (void)printf("{\"task\":%u,\"table\":%u,\"key\":\"", table.task, table.table);
             print_hex(row.key);
             (void)printf("\",\"value\":\"");

@@ -18,12 +18,13 @@ int mr_cmd_version(int argc, char **argv)
     }
     if (args.is_json) {
         (void)printf(
-            "{\"version\":\"%s\",\"language\":%d,\"state_format\":%d,\"profile\":\"%s\"}\n",
-            MR_VERSION, (int)MR_LANGUAGE_VERSION, (int)MR_STATE_FORMAT_MAJOR, MR_PROFILE_TEXT);
+            "{\"version\":\"%s\",\"language\":%d,\"state_format\":\"%d.%d\",\"profile\":\"%s\"}\n",
+            MR_VERSION, (int)MR_LANGUAGE_VERSION, (int)MR_STATE_FORMAT_MAJOR,
+            (int)MR_STATE_FORMAT_MINOR, MR_PROFILE_TEXT);
     } else {
-        (void)printf("millrace %s, topology language %d, state format %d, built as %s\n",
+        (void)printf("millrace %s, topology language %d, state format %d.%d, built as %s\n",
                      MR_VERSION, (int)MR_LANGUAGE_VERSION, (int)MR_STATE_FORMAT_MAJOR,
-                     MR_PROFILE_TEXT);
+                     (int)MR_STATE_FORMAT_MINOR, MR_PROFILE_TEXT);
     }
     return MR_EXIT_DONE;
 }

@@ -13,13 +13,17 @@
 #include "io/format/format.h"
 #include <inttypes.h>
 #include <millrace/operator.h>
+#include <stdio.h>
+#include <string.h>
 
 enum { ROW_BYTES_MAX = 4 << 20, ARENA_BYTES_MAX = 64 << 20 };
 
 typedef struct table_columns { /* One table of the plan. */
-    mr_fold_scratch *scratch;
+    const char *name;
+    mr_fold_scratch *scratch; /* NULL: its records have no columns. */
     mr_batch *batch;
     uint64_t layout;
+    uint32_t number;
 } table_columns;
 
 struct mr_state_columns {
@@ -29,6 +33,8 @@ struct mr_state_columns {
     uint8_t *text;
 };
 
+static bool add_table(mr_state_columns *columns, const mr_plan_node *node, uint32_t index);
+static const table_columns *find(const mr_state_columns *columns, uint32_t number, uint64_t layout);
 static const mr_fold *fold_of(const mr_plan_node *node);
 
 mr_state_columns *mr_state_columns_create(const mr_plan *plan)
@@ -43,23 +49,38 @@ mr_state_columns *mr_state_columns_create(const mr_plan *plan)
         ok = columns->tables != NULL && columns->text != NULL;
     }
     for (uint32_t i = 0; ok && i < plan->node_count; i++) {
-        const mr_fold *fold = fold_of(&plan->nodes[i]);
-        if (fold == NULL || plan->nodes[i].table_count != 1) {
-            continue;
+        for (uint32_t t = 0; ok && t < plan->nodes[i].table_count; t++) {
+            ok = add_table(columns, &plan->nodes[i], t);
         }
-        table_columns *table = &columns->tables[columns->table_count++];
-        table->layout = plan->nodes[i].tables[0].layout;
-        mr_batch_pool *pool =
-            mr_batch_pool_create(arena, mr_fold_schema(fold), 1, ROW_BYTES_MAX, false);
-        table->scratch = mr_fold_scratch_create(fold, arena);
-        table->batch = pool != NULL ? mr_batch_take(pool) : NULL;
-        ok = table->scratch != NULL && table->batch != NULL;
     }
     if (!ok) {
         mr_arena_destroy(arena);
         return NULL;
     }
     return columns;
+}
+
+static bool add_table(mr_state_columns *columns, const mr_plan_node *node, uint32_t index)
+{
+    const mr_fold *fold = node->table_count == 1 ? fold_of(node) : NULL;
+    const size_t room = strlen(node->name) + strlen(node->table_names[index]) + 2;
+    table_columns *table = &columns->tables[columns->table_count++];
+    char *name = mr_arena_take(columns->arena, room);
+
+    if (name == NULL) {
+        return false;
+    }
+    (void)snprintf(name, room, "%s.%s", node->name, node->table_names[index]);
+    *table = (table_columns){
+        .name = name, .layout = node->tables[index].layout, .number = node->tables[index].table};
+    if (fold == NULL) {
+        return true;
+    }
+    mr_batch_pool *pool =
+        mr_batch_pool_create(columns->arena, mr_fold_schema(fold), 1, ROW_BYTES_MAX, false);
+    table->scratch = mr_fold_scratch_create(fold, columns->arena);
+    table->batch = pool != NULL ? mr_batch_take(pool) : NULL;
+    return table->scratch != NULL && table->batch != NULL;
 }
 
 void mr_state_columns_destroy(mr_state_columns *columns)
@@ -69,18 +90,22 @@ void mr_state_columns_destroy(mr_state_columns *columns)
     }
 }
 
-uint32_t mr_state_columns_text(mr_state_columns *columns, uint64_t layout, const mr_table_row *row,
-                               const uint8_t **text)
+const char *mr_state_columns_name(const mr_state_columns *columns, uint32_t number, uint64_t layout)
 {
+    const table_columns *found = find(columns, number, layout);
+
+    return found != NULL ? found->name : NULL;
+}
+
+uint32_t mr_state_columns_text(mr_state_columns *columns, uint32_t number, uint64_t layout,
+                               const mr_table_row *row, const uint8_t **text)
+{
+    const table_columns *table = find(columns, number, layout);
     const mr_row_error *errors = NULL;
-    uint32_t at = 0;
-    while (columns != NULL && at < columns->table_count && columns->tables[at].layout != layout) {
-        at++;
-    }
-    if (columns == NULL || at == columns->table_count) {
+
+    if (table == NULL || table->layout != layout || table->scratch == NULL) {
         return 0;
     }
-    const table_columns *table = &columns->tables[at];
     mr_batch_clear(table->batch);
     if (!mr_fold_emit(table->scratch, row->key, row->value.bytes, table->batch, 0) ||
         mr_fold_finish(table->scratch, table->batch, 1, &errors) != MR_OK) {
@@ -89,6 +114,21 @@ uint32_t mr_state_columns_text(mr_state_columns *columns, uint64_t layout, const
     mr_batch_set_rows(table->batch, 1);
     *text = columns->text;
     return mr_row_json(table->batch, 0, columns->text, ROW_BYTES_MAX);
+}
+
+/* By its number; one of a state before format 1.2, which has another, by its layout. */
+static const table_columns *find(const mr_state_columns *columns, uint32_t number, uint64_t layout)
+{
+    const table_columns *alike = NULL;
+
+    for (uint32_t i = 0; columns != NULL && i < columns->table_count; i++) {
+        const table_columns *table = &columns->tables[i];
+        if (table->number == number) {
+            return table;
+        }
+        alike = alike == NULL && table->layout == layout ? table : alike;
+    }
+    return alike;
 }
 
 /* The aggregates of a grouping step, found through its option table. */

@@ -546,7 +546,7 @@ static void print_function_row(const mr_function *function)
         [MR_RULE_QUOTIENT] = "numeric, scale 0",
         [MR_RULE_WHOLE] = "numeric, scale 0",
         [MR_RULE_DIGITS] = "numeric of the constant scale",
-        [MR_RULE_UNIT] = "timestamptz; the unit is constant",
+        [MR_RULE_UNIT] = "; the unit is constant", /* Behind the type. */
         [MR_RULE_PART] = "numeric; the field is constant",
     };
     const bool is_symbol = strchr("+-*/%", function->name[0]) != NULL;
@@ -564,8 +564,10 @@ static void print_function_row(const mr_function *function)
         }
         (void)printf("%s", type_names[function->arguments[i]]);
     }
-    (void)printf("%s | %s | %s%s%s |\n", is_symbol ? "" : ")",
-                 function->rule == MR_RULE_FIXED ? type_names[function->result]
+    const bool has_type = function->rule == MR_RULE_FIXED || function->rule == MR_RULE_UNIT;
+    (void)printf("%s | %s%s | %s%s%s |\n", is_symbol ? "" : ")",
+                 has_type ? type_names[function->result] : "",
+                 function->rule == MR_RULE_FIXED ? ""
                  : function->rule < MR_LENGTH(rules) && rules[function->rule] != NULL
                      ? rules[function->rule]
                      : "?",

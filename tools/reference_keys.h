@@ -117,7 +117,9 @@ static const reference_key reference_keys[] = {
     {"commit", "records", "whole number", "200000", "So many input records."},
     {"commit", "transaction_timeout", "duration, 1s to 15m",
      "(10s, or 5 x interval if that is more)",
-     "After it the brokers give up a transaction whose worker is silent; readers wait that long."},
+     "After it the brokers give up a transaction whose worker is silent; readers wait that long. "
+     "At "
+     "least 2 x interval."},
     {"commit", "slots", "`1`", "1",
      "Transactional producers of a shard; 2 is not in this release."},
 
@@ -168,7 +170,8 @@ static const reference_key reference_keys[] = {
 
     {"sources", "kind", "`kafka`, `file`", "kafka", NULL},
     {"sources", "topic", "text", NULL,
-     "A topic is read by one source: Kafka keeps one offset of an app for each partition."},
+     "A topic is read by one source: Kafka keeps one offset of an app for each partition. At most "
+     "10,000 partitions."},
     {"sources", "format", "`json`, `raw`", "(required)", NULL},
     {"sources", "schema", "map of column: field", "(required)", "Columns, in this order."},
     {"sources", "mode", "`append`", "append", "`upsert` is not in this release."},
@@ -178,7 +181,7 @@ static const reference_key reference_keys[] = {
      "How the record key is read, and hashed for `partitioner`."},
     {"sources", "partitioner", "`murmur2`, `opaque`", "murmur2",
      "murmur2: records whose key does not belong on their partition are counted, the first of each "
-     "partition is logged. opaque: not tested."},
+     "partition is logged; a key above 16 KiB is not tested. opaque: not tested."},
     {"sources", "event_time", "expression, timestamptz", "meta.timestamp",
      "NULL or failing is a decode error."},
     {"sources", "watermark", "map", NULL, "See below."},
@@ -225,7 +228,9 @@ static const reference_key reference_keys[] = {
     {"sinks", "key_format", "`text`, `json`, `int32`, `int64`, `raw`", "text", NULL},
     {"sinks", "partitioner", "`murmur2`, `same`, or a map", "(murmur2; without key same)",
      "murmur2: as Java's client. same: the number of the input's partition."},
-    {"sinks", "timestamp", "expression, or `create`", "event_time", "create: the time of writing."},
+    {"sinks", "timestamp", "expression, or `create`", "event_time",
+     "create: the time of writing. NULL: event_time. A time up to 1970 is written as 1 ms after "
+     "it."},
     {"sinks", "headers", "map of name: text expression", NULL, NULL},
     {"sinks", "numbers", "`number`, `string`", "number", "JSON: how numerics are written."},
     {"sinks", "times", "`iso`, `epoch_ms`, `epoch_us`", "iso", "JSON: how times are written."},
@@ -233,7 +238,8 @@ static const reference_key reference_keys[] = {
     {"sinks", "on_error", "route", "(errors.default)",
      "Rows too large for the topic, keys that do not encode, expressions that fail."},
     {"sinks", "description", "text", NULL, "For readers."},
-    {"partitioner", "expr", "expression, bigint", NULL, "Taken modulo the number of partitions."},
+    {"partitioner", "expr", "expression, bigint", NULL,
+     "Taken modulo the number of partitions; NULL is 22023."},
 };
 
 #endif

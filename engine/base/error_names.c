@@ -182,16 +182,17 @@ static const mr_error_name names[] = {
      "E_STATE_DIRECTORY: /var/lib/millrace/orders cannot be made: Permission denied",
      "Give a writable folder with `--state-dir`, or mend its owner and mode.\n"},
     {"E_STATE_FOREIGN", "this state belongs to something else",
-     "Lineage, shard or digest differ from what Kafka's record says: the directory is that of\n"
-     "another app, another partition set, another number of shards, or a copy that went its own\n"
-     "way.\n",
+     "Lineage, incarnation or digest differ from what Kafka's record says, or a file is another\n"
+     "shard's: the directory is that of another app, or a copy that went its own way. (Another\n"
+     "number of shards, or with several another set of partitions, is `E_SHARD_COUNT` before.)\n",
      "E_STATE_FOREIGN: /var/lib/millrace/orders/shard-0.data: belongs to shard 1",
-     "Start with the directory, the `--partitions` and the `--shards` of the last run. If\n"
-     "that state is lost, begin with empty state: `run --adopt-offsets=reset-state`.\n"},
+     "Start with the directory of the last run. If that state is lost, begin with empty state:\n"
+     "`run --adopt-offsets=reset-state`.\n"},
     {"E_STATE_FORMAT", "the state was written by another release",
      "The files have a format version that this program does not read.\n",
-     "E_STATE_FORMAT: .../shard-0.data: written in state format 3.0, this is 1.0",
-     "Run the release that wrote it; `millrace version` prints the format a program reads.\n"},
+     "E_STATE_FORMAT: .../shard-0.data: written in state format 3.0 ..., this release reads 1.x",
+     "Run the release that wrote it; `millrace version` prints the format a program writes. Older\n"
+     "ones with the same first number are read.\n"},
     {"E_STATE_FULL", "the state does not fit its memory",
      "The tables of a shard have reached the memory the budget leaves them.\n",
      "E_STATE_FULL: the state of shard 0 does not fit its 512 MiB; largest table: totals",
@@ -214,12 +215,12 @@ static const mr_error_name names[] = {
      "E_STATE_LOCKED: .../shard-0.data: another process uses this state directory",
      "Stop the other worker, or give this one its own `--state-dir`. `millrace state verify` and\n"
      "`dump` need the worker stopped too.\n"},
-    {"E_STATE_MISSING", "the state that must be there is not",
-     "Kafka has committed epochs with state, or the command names a directory, and there is none\n"
-     "on this disk.\n",
+    {"E_STATE_MISSING", "there is no state to look into",
+     "`millrace state` was given a directory that is not there, or that holds no state. `run`\n"
+     "makes what is missing; where Kafka has committed epochs with state it then says\n"
+     "`E_STATE_BEHIND`.\n",
      "E_STATE_MISSING: /var/lib/millrace/orders: there is no such directory",
-     "Mount the right disk, or give the right `--state-dir`. If the state is lost, start with\n"
-     "another `app`.\n"},
+     "Mount the right disk, or name the directory of one application, `<state dir>/<app>`.\n"},
     {"E_STATE_NO_SPACE", "no room for the next epoch on disk",
      "The disk is full, or the delta log has reached `state.wal_max`. A worker that runs pauses "
      "its\n"

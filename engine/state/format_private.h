@@ -5,6 +5,7 @@
 #ifndef MR_STATE_FORMAT_PRIVATE_H
 #define MR_STATE_FORMAT_PRIVATE_H
 
+#include <millrace/version.h>
 #include <stdint.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored numbers are used in place");
@@ -12,8 +13,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored numbers are us
 enum {
     MR_BLOCK_BYTES = 4096,
     MR_CHUNK_BYTES = 1 << 20,
-    MR_FORMAT_MAJOR = 1,
-    MR_FORMAT_MINOR = 2,
+    MR_FORMAT_MAJOR = MR_STATE_FORMAT_MAJOR,
+    MR_FORMAT_MINOR = MR_STATE_FORMAT_MINOR,
     MR_FEATURE_BASE = 1, /* Incompatible bit: a base is installed, log parts stand anywhere. */
     MR_FEATURES_KNOWN = MR_FEATURE_BASE,
     MR_FEATURE_NAMED = 2, /* Of a delta: tables and inputs are numbered by their names. */

@@ -7,7 +7,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/secret.h"
 #include "engine/batch/batch.h"
-#include "engine/topology/topology.h"
+#include "engine/topology/topology_private.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -39,6 +39,7 @@ static void errors_line(writer *w, const mr_plan *plan, const mr_plan_node *node
 static void guarantee_lines(writer *w, const mr_plan *plan);
 static void security_line(writer *w, const mr_plan *plan);
 static void settings_lines(writer *w, const mr_plan *plan);
+static void commit_lines(writer *w, const mr_plan *plan);
 
 void mr_plan_explain(const mr_plan *plan, void (*line)(void *self, const char *text), void *self)
 {
@@ -241,6 +242,11 @@ static void table_lines(writer *w, const mr_plan_node *node)
 static void errors_line(writer *w, const mr_plan *plan, const mr_plan_node *node)
 {
     label_inside(w, "errors");
+    if (!node->on_error.is_needed) {
+        put(w, "none: it cannot fail");
+        end_line(w);
+        return;
+    }
     switch (node->on_error.kind) {
     case MR_ROUTE_STOP:
         put(w, "stop the worker");
@@ -292,6 +298,27 @@ static void security_line(writer *w, const mr_plan *plan)
     end_line(w);
 }
 
+/* What closes an epoch, whichever comes first. */
+static void commit_lines(writer *w, const mr_plan *plan)
+{
+    char text[MR_SIZE_TEXT_MAX + 64], size[MR_SIZE_TEXT_MAX];
+
+    put(w, "every %lld ms", (long long)(plan->commit.interval_us / 1000));
+    (void)snprintf(text, sizeof(text), "or %llu records", (unsigned long long)plan->commit.records);
+    item(w, false, text);
+    (void)snprintf(text, sizeof(text), "or %s of changed state",
+                   mr_size_text(plan->commit.dirty_state_bytes, size));
+    item(w, false, text);
+    (void)snprintf(text, sizeof(text), "or %s of output (at most 80 %% of an arena)",
+                   mr_size_text(plan->commit.output_bytes, size));
+    item(w, false, text);
+    end_line(w);
+    label_inside(w, "timeout");
+    put(w, "%lld ms, then the brokers give up a transaction whose worker is silent",
+        (long long)(plan->commit.transaction_timeout_us / 1000));
+    end_line(w);
+}
+
 static void settings_lines(writer *w, const mr_plan *plan)
 {
     label(w, "commit");
@@ -300,9 +327,7 @@ static void settings_lines(writer *w, const mr_plan *plan)
         end_line(w);
         return;
     }
-    put(w, "every %lld ms, or %llu records", (long long)(plan->commit.interval_us / 1000),
-        (unsigned long long)plan->commit.records);
-    end_line(w);
+    commit_lines(w, plan);
     security_line(w, plan);
     label(w, "poison");
     put(w, "after %u failures at the same offsets the record is found and ", plan->poison.after);
@@ -326,9 +351,8 @@ static void guarantee_lines(writer *w, const mr_plan *plan)
         "For every input record below the group's committed offset, its effects on read_committed "
         "output topics and on state are present exactly once, in key order. For every record at "
         "or above it, none are visible. This holds under any mix of process kill, pause, power "
-        "loss, broker loss, rebalance and clock jump, while brokers keep what they acknowledged "
-        "with acks=all. Where it cannot be kept, the worker stops with a named error instead of "
-        "guessing.";
+        "loss and broker loss, while brokers keep what they acknowledged with acks=all. Where it "
+        "cannot be kept, the worker stops with a named error instead of guessing.";
     char word[64];
     bool is_first = true;
 

@@ -14,6 +14,7 @@ enum { POISON_AFTER = 3, POISON_AFTER_MAX = 100 };
 #define STOP_PER_US_MIN INT64_C(1000000)
 #define STOP_PER_US_MAX (INT64_C(7) * 24 * 3600 * 1000000)
 
+static void resolve(mr_load *load, const mr_item *item, uint32_t classes, const char *what);
 static void read_dlqs(mr_load *load);
 static void read_dlq(mr_load *load, const mr_yaml_pair *pair);
 static void read_stop_above(mr_load *load, const mr_yaml *node, mr_dlq_item *dlq);
@@ -35,10 +36,16 @@ void mr_routes_read(mr_load *load)
 
 void mr_routes_resolve(mr_load *load, const mr_item *item, uint32_t classes, const char *what)
 {
+    MR_ASSERT(item->node != NULL);
+    resolve(load, item, classes, what);
+    item->node->on_error.is_needed = classes != 0;
+}
+
+static void resolve(mr_load *load, const mr_item *item, uint32_t classes, const char *what)
+{
     const mr_yaml *own = mr_yaml_get(item->map, "on_error");
     mr_plan_node *node = item->node;
 
-    MR_ASSERT(node != NULL);
     node->on_error = (mr_error_route){.kind = MR_ROUTE_STOP, .dlq = MR_NO_INDEX};
     if (own != NULL) {
         if (!takes_output(load, item, own)) {

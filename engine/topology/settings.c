@@ -5,6 +5,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/decimal.h"
 #include "engine/topology/topology_private.h"
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -25,7 +26,6 @@ static void read_commit_times(mr_load *load, const mr_yaml *map);
 static void read_state(mr_load *load);
 static void read_memory(mr_load *load);
 static void read_share(mr_load *load, const mr_yaml *node, const char *what, mr_plan_size *size);
-static const char *size_text(mr_load *load, uint64_t bytes);
 static void test_size(mr_load *load, const mr_yaml *node, const char *what, uint64_t least,
                       uint64_t most, uint64_t *bytes);
 
@@ -214,8 +214,7 @@ static void read_share(mr_load *load, const mr_yaml *node, const char *what, mr_
     }
 }
 
-/* "64KiB": in the largest unit that needs no fraction. */
-static const char *size_text(mr_load *load, uint64_t bytes)
+const char *mr_size_text(uint64_t bytes, char *text)
 {
     static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
     uint32_t unit = 0;
@@ -224,12 +223,14 @@ static const char *size_text(mr_load *load, uint64_t bytes)
         bytes /= 1024;
         unit++;
     }
-    return mr_load_print(load, "%llu%s", (unsigned long long)bytes, units[unit]);
+    (void)snprintf(text, MR_SIZE_TEXT_MAX, "%llu%s", (unsigned long long)bytes, units[unit]);
+    return text;
 }
 
 static void test_size(mr_load *load, const mr_yaml *node, const char *what, uint64_t least,
                       uint64_t most, uint64_t *bytes)
 {
+    char text[2][MR_SIZE_TEXT_MAX];
     uint64_t value = 0;
 
     if (node == NULL || !mr_value_size(load, node, what, &value)) {
@@ -237,7 +238,7 @@ static void test_size(mr_load *load, const mr_yaml *node, const char *what, uint
     }
     if (value < least || value > most) {
         mr_load_error(load, node->place, 106, NULL, "%s must be from %s to %s", what,
-                      size_text(load, least), size_text(load, most));
+                      mr_size_text(least, text[0]), mr_size_text(most, text[1]));
         return;
     }
     *bytes = value;

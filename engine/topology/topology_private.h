@@ -216,6 +216,10 @@ bool mr_name_valid(const char *name, bool dashes);
 void mr_model_read(mr_load *load);
 /* kafka, delivery, commit, state, memory; what is not in items. */
 void mr_settings_read(mr_load *load);
+/* "64KiB": in the largest unit that needs no fraction. Returns `text`, of MR_SIZE_TEXT_MAX bytes.
+ */
+enum { MR_SIZE_TEXT_MAX = 32 };
+const char *mr_size_text(uint64_t bytes, char *text);
 /* A top-level map with its keys tested; NULL = absent or wrong. */
 const mr_yaml *mr_settings_section(mr_load *load, const char *name, const mr_key_rule *rules,
                                    uint32_t rule_count);

@@ -44,6 +44,7 @@ typedef struct mr_error_route { /* Where rejected rows of a node go. */
     mr_route_kind kind;
     uint32_t dlq;    /* DLQ: index in mr_plan.dlqs. */
     uint32_t output; /* OUTPUT: index of the error output, behind the operator's own. */
+    bool is_needed;  /* Some row may be rejected; else the route is never taken. */
 } mr_error_route;
 
 typedef struct mr_plan_edge { /* A consumer of an output. */

@@ -172,6 +172,18 @@ def check_reference(golden):
         golden.compare(ROOT / "docs" / f"{page}.md", text)
 
 
+def check_version(golden):
+    """`version` and FORMAT.md name the same state format, as text and as JSON."""
+    page = (ROOT / "engine" / "state" / "FORMAT.md").read_text().split("\n", 1)[0]
+    number = page.removeprefix("# State format ")
+    _, printed, _ = millrace("version")
+    if f", state format {number}, " not in printed:
+        golden.fail(f"FORMAT.md has {number}, version prints: {printed}")
+    _, printed, _ = millrace("version", "--format", "json")
+    if json.loads(printed)["state_format"] != number:
+        golden.fail(f"FORMAT.md has {number}, version prints: {printed}")
+
+
 def refused_functions():
     """Of the table that names what the language has and this release has not."""
     source = (ROOT / "engine" / "expr" / "functions.c").read_text()
@@ -190,6 +202,7 @@ def main():
     check_explain(golden)
     check_codes(golden, seen)
     check_reference(golden)
+    check_version(golden)
     print(f"{golden.compared} texts compared, {len(seen)} codes seen, {golden.failures} failures")
     return 1 if golden.failures else 0
 

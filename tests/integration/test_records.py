@@ -98,6 +98,19 @@ def test_nested_records_and_bytes(t):
     dump.expect_exit(harness.EXIT_OK)
     assert '"columns":{"who":{"id":5,"city":"Bern"},"mark":"/w==","n":2}' in dump.stdout(), \
         dump.stdout()
+    # A file that this state does not fit names its tables, but not its columns.
+    changed = t.write("changed.yaml",
+                      (t.folder / "topology.yaml").read_text().replace("max(", "min("))
+    dump = t.millrace("state", "dump", t.state_dir / documents.app_of(t), "--topology", changed)
+    dump.expect_exit(harness.EXIT_OK)
+    assert '"value":' in dump.stdout() and '"columns":' not in dump.stdout(), dump.stdout()
+    for words, said in ((("--topology", t.folder / "topology.yaml"), "  counts.results\n"),
+                        (("--topology", changed), "  counts.results\n"),
+                        (("--topology", changed, "--format", "json"),
+                         ',"name":"counts.results"}\n')):
+        ls = t.millrace("state", "ls", t.state_dir / documents.app_of(t), *words)
+        ls.expect_exit(harness.EXIT_OK)
+        assert said in ls.stdout(), ls.stdout()
 
 
 def test_a_text_key_of_bytes_is_hex(t):

@@ -55,6 +55,10 @@ static void test_a_plan_with_kafka(void **state)
     expect(&kept, "  errors       rows go to dlq dead, topic bad\n");
     expect(&kept, "upsert  identity (id)  key (id)\n");
     expect(&kept, "  record       key (id) as text, partition by murmur2, timestamp event_time\n");
+    expect(&kept, "commit         every 100 ms, or 200000 records, or 8MiB of changed state,\n"
+                  "               or 32MiB of output (at most 80 % of an arena)\n"
+                  "  timeout      10000 ms, then the brokers give up a transaction whose worker is "
+                  "silent\n");
     expect(&kept, "exactly once   b, dlq dead\n");
     expect(&kept, "For every input record below the group's committed offset");
     expect(&kept, "instead of guessing.\n");
@@ -75,6 +79,28 @@ static void test_a_plan_of_files_promises_less(void **state)
     expect(&kept, "rows are dropped and counted");
     assert_null(strstr(kept.text, "exactly once"));
     assert_null(strstr(kept.text, "For every input record"));
+}
+
+/* A worker does not stop for what cannot happen, whatever errors.default says. */
+static void test_a_step_that_cannot_fail_has_no_route(void **state)
+{
+    lines kept;
+
+    (void)state;
+    explain("millrace: 1\napp: t\nkafka: { brokers: [a:1] }\nerrors: { default: { dlq: dead } }\n"
+            "dlqs: { dead: { topic: bad } }\n"
+            "sources:\n  a: { topic: in, format: json, schema: { x: text, n: bigint } }\n"
+            "steps:\n  s: { op: filter, from: a, where: n > 0 }\n"
+            "  t: { op: filter, from: s, where: \"x::bigint > 0\" }\n"
+            "  u: { op: filter, from: t, where: n + 1 > 0, on_error: { stop: true } }\n"
+            "sinks:\n  b: { from: u, topic: out }\n",
+            &kept);
+    const char *none = strstr(kept.text, "  errors       none: it cannot fail\n");
+    assert_non_null(none);
+    assert_true(none > strstr(kept.text, "\ns              filter"));
+    assert_true(none < strstr(kept.text, "\nt              filter"));
+    assert_null(strstr(strchr(none, '\n'), "none: it cannot fail"));
+    expect(&kept, "  errors       stop the worker\n");
 }
 
 static void test_many_columns_are_wrapped(void **state)
@@ -101,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_plan_with_kafka),
         cmocka_unit_test(test_a_plan_of_files_promises_less),
+        cmocka_unit_test(test_a_step_that_cannot_fail_has_no_route),
         cmocka_unit_test(test_many_columns_are_wrapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
