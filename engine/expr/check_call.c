@@ -280,10 +280,23 @@ static const mr_function *find_function(const mr_node *node)
     return NULL;
 }
 
+/* Whether a cast makes zero of nothing but zero: one that rounds may. */
+static bool keeps_from_zero(const mr_node *cast)
+{
+    const mr_value_type from = cast->kids[0]->type, to = cast->type;
+
+    return from.type == MR_BIGINT || from.type == to.type
+               ? from.type != MR_NUMERIC || from.scale <= to.scale
+               : from.type == MR_NUMERIC && to.type == MR_DOUBLE;
+}
+
 /* A divisor that cannot be zero: a literal, or nullif(x, 0). */
 static bool never_zero(const mr_node *node)
 {
     while (node->kind == MR_NODE_CAST || node->kind == MR_NODE_LET) {
+        if (node->kind == MR_NODE_CAST && !keeps_from_zero(node)) {
+            return false;
+        }
         node = node->kids[node->kid_count - 1];
     }
     if (node->kind == MR_NODE_CONST) {
