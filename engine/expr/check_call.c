@@ -191,12 +191,15 @@ static bool no_function(mr_compile *c, const mr_node *node)
                                 mr_value_type_text(node->kids[1]->type, b));
     }
     if (node->kid_count == 1) {
-        return mr_compile_error(c, node->location, 303, "no %s%s for %s", symbol ? "operator " : "",
-                                node->name, mr_value_type_text(node->kids[0]->type, a));
+        return mr_compile_error(
+            c, node->location, 303, "no %s%s for %s\nhint: write a cast, e.g. x::text",
+            symbol ? "operator " : "", node->name, mr_value_type_text(node->kids[0]->type, a));
     }
     if (!takes) {
-        return mr_compile_error(c, node->location, 303, "%s() does not take %u arguments",
-                                node->name, node->kid_count);
+        return mr_compile_error(
+            c, node->location, 303,
+            "%s() does not take %u arguments\nhint: docs/functions.md says which", node->name,
+            node->kid_count);
     }
     return mr_compile_error(
         c, node->location, 303, "no %s for %s, %s%s%s\nhint: write a cast, e.g. x::text",
