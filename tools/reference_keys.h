@@ -84,9 +84,6 @@ static const reference_key reference_keys[] = {
     {"", "steps", "map of items", NULL, "Each becomes one operator."},
     {"", "dlqs", "map of items", NULL, "Topics for dead letters."},
     {"", "secrets", "map of items", NULL, "Where passwords lie."},
-    {"", "tests", "list", NULL,
-     "Accepted, so that a file can name its tests; this release has no `millrace test` to run "
-     "them."},
 
     {"kafka", "brokers", "list of host:port", NULL, "Where to ask first."},
     {"kafka", "client_id", "text", "(the app)", "Name in the brokers' logs."},

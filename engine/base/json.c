@@ -51,7 +51,6 @@ struct mr_json_reader {
     mr_json_index *index;
     node *nodes;
     uint32_t *next_path; /* Path -> another one with the same names. */
-    uint32_t *node_of_path;
     uint32_t node_count, path_count, record_bytes_max;
     uint64_t generation;
     walk on; /* Here, not on the stack: release builds clear what lies there. */
@@ -76,6 +75,7 @@ static bool take_string(walk *on, const uint8_t *body, uint32_t body_bytes, bool
 static void store(walk *on, uint32_t child, uint32_t element, const mr_json_value *value);
 static uint32_t match(walk *on, uint32_t parent, const uint8_t *name, uint32_t name_bytes);
 static void forget(walk *on, uint32_t ancestor);
+static uint32_t find_found(const mr_json_reader *reader, uint32_t at);
 static bool fail(walk *on, mr_json_result result);
 
 mr_json_reader *mr_json_reader_open(mr_arena *arena, const mr_json_path *paths, uint32_t path_count,
@@ -90,13 +90,11 @@ mr_json_reader *mr_json_reader_open(mr_arena *arena, const mr_json_path *paths, 
     mr_json_reader *reader = mr_arena_take(arena, sizeof(*reader));
     node *nodes = mr_arena_take_array(arena, node_count_max, sizeof(*nodes));
     uint32_t *next_path = mr_arena_take_array(arena, path_count, sizeof(*next_path));
-    uint32_t *node_of_path = mr_arena_take_array(arena, path_count, sizeof(*node_of_path));
-    if (reader == NULL || nodes == NULL || next_path == NULL || node_of_path == NULL) {
+    if (reader == NULL || nodes == NULL || next_path == NULL) {
         return NULL;
     }
     *reader = (mr_json_reader){.nodes = nodes,
                                .next_path = next_path,
-                               .node_of_path = node_of_path,
                                .node_count = 1,
                                .path_count = path_count,
                                .record_bytes_max = record_bytes_max};
@@ -212,7 +210,6 @@ static bool add_path(mr_json_reader *reader, mr_arena *arena, const mr_json_path
     }
     reader->next_path[index] = reader->nodes[at].path;
     reader->nodes[at].path = index;
-    reader->node_of_path[index] = at;
     return true;
 }
 
@@ -487,21 +484,41 @@ static uint32_t match(walk *on, uint32_t parent, const uint8_t *name, uint32_t n
     return NO_NODE;
 }
 
-/* Drops the values at and below a node whose name has come a second time. Rare, so a plain search.
+/*
+ * Drops the values at and below a node whose name has come a second time. Only nodes that were
+ * found in this record have any, and each is dropped once: names that come again and again cost no
+ * more than those that are not wanted.
  */
 static void forget(walk *on, uint32_t ancestor)
 {
     const mr_json_reader *reader = on->reader;
+    node *nodes = reader->nodes;
+    uint32_t at = ancestor;
 
-    for (uint32_t path = 0; path < reader->path_count && on->value_count_max == 0; path++) {
-        uint32_t at = reader->node_of_path[path];
-        while (at != NO_NODE && at != ancestor) {
-            at = reader->nodes[at].parent;
-        }
-        if (at == ancestor) {
+    while (on->value_count_max == 0) {
+        for (uint32_t path = nodes[at].path; path != NO_NODE; path = reader->next_path[path]) {
             on->values[path] = (mr_json_value){.kind = MR_JSON_MISSING};
         }
+        nodes[at].generation = 0;
+        uint32_t next = find_found(reader, nodes[at].first_child);
+        while (next == NO_NODE && at != ancestor) {
+            next = find_found(reader, nodes[at].next);
+            at = nodes[at].parent;
+        }
+        if (next == NO_NODE) {
+            return;
+        }
+        at = next;
     }
+}
+
+/* The first of a node and those next to it that was found in this record. */
+static uint32_t find_found(const mr_json_reader *reader, uint32_t at)
+{
+    while (at != NO_NODE && reader->nodes[at].generation != reader->generation) {
+        at = reader->nodes[at].next;
+    }
+    return at;
 }
 
 static bool fail(walk *on, mr_json_result result)

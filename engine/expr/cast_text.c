@@ -353,13 +353,13 @@ void mr_run_cast_text_json(mr_frame *frame, const mr_program_step *step)
         const uint64_t left = (uint64_t)(frame->scratch_end - frame->scratch_at);
         const uint32_t room = left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
         mr_json_result result = MR_JSON_OK;
-        const mr_view text = trim(a[row]);
+        /* Not trimmed: JSON has less white space than other types. */
         const uint32_t size =
-            mr_json_canonical(text.bytes, text.size_bytes, frame->scratch_at, room, &result);
+            mr_json_canonical(a[row].bytes, a[row].size_bytes, frame->scratch_at, room, &result);
         if (size == 0 && result == MR_JSON_ROOM) {
             (void)mr_frame_room(frame, row, UINT64_MAX);
         } else if (size == 0) {
-            mr_frame_fail_row(frame, row, MR_ROW_22P02);
+            mr_frame_fail_row(frame, row, result == MR_JSON_DEPTH ? MR_ROW_54000 : MR_ROW_22P02);
         } else {
             out[row] = mr_frame_take(frame, size);
         }

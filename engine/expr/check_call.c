@@ -191,12 +191,15 @@ static bool no_function(mr_compile *c, const mr_node *node)
                                 mr_value_type_text(node->kids[1]->type, b));
     }
     if (node->kid_count == 1) {
-        return mr_compile_error(c, node->location, 303, "no %s%s for %s", symbol ? "operator " : "",
-                                node->name, mr_value_type_text(node->kids[0]->type, a));
+        return mr_compile_error(
+            c, node->location, 303, "no %s%s for %s\nhint: write a cast, e.g. x::text",
+            symbol ? "operator " : "", node->name, mr_value_type_text(node->kids[0]->type, a));
     }
     if (!takes) {
-        return mr_compile_error(c, node->location, 303, "%s() does not take %u arguments",
-                                node->name, node->kid_count);
+        return mr_compile_error(
+            c, node->location, 303,
+            "%s() does not take %u arguments\nhint: docs/functions.md says which", node->name,
+            node->kid_count);
     }
     return mr_compile_error(
         c, node->location, 303, "no %s for %s, %s%s%s\nhint: write a cast, e.g. x::text",
@@ -280,10 +283,23 @@ static const mr_function *find_function(const mr_node *node)
     return NULL;
 }
 
+/* Whether a cast makes zero of nothing but zero: one that rounds may. */
+static bool keeps_from_zero(const mr_node *cast)
+{
+    const mr_value_type from = cast->kids[0]->type, to = cast->type;
+
+    return from.type == MR_BIGINT || from.type == to.type
+               ? from.type != MR_NUMERIC || from.scale <= to.scale
+               : from.type == MR_NUMERIC && to.type == MR_DOUBLE;
+}
+
 /* A divisor that cannot be zero: a literal, or nullif(x, 0). */
 static bool never_zero(const mr_node *node)
 {
     while (node->kind == MR_NODE_CAST || node->kind == MR_NODE_LET) {
+        if (node->kind == MR_NODE_CAST && !keeps_from_zero(node)) {
+            return false;
+        }
         node = node->kids[node->kid_count - 1];
     }
     if (node->kind == MR_NODE_CONST) {

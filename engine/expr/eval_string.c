@@ -208,18 +208,64 @@ void mr_run_split_part(mr_frame *frame, const mr_program_step *step)
 
 /* ---- Trimming ---- */
 
-static bool in_set(mr_view set, const uint8_t *character, uint32_t size_bytes)
+/* A set may come from the record, as the text does: each character is looked up, not looked for. */
+typedef struct char_set {
+    uint64_t ascii[2];
+    mr_view text;
+    const uint8_t *wide; /* A bit for each code point; NULL: look into `text`. */
+} char_set;
+
+enum { SHORT_SET_BYTES = 64, WIDE_SET_BYTES = 0x110000 / 8 };
+
+static void add_wide(mr_view text, uint8_t *wide)
 {
-    for (uint32_t at = 0; at < set.size_bytes; at += mr_utf8_size(set.bytes[at])) {
-        if (mr_utf8_size(set.bytes[at]) == size_bytes &&
-            memcmp(set.bytes + at, character, size_bytes) == 0) {
-            return true;
-        }
+    memset(wide, 0, WIDE_SET_BYTES);
+    for (uint32_t at = 0; at < text.size_bytes;) {
+        uint32_t code_point = 0;
+        at += mr_utf8_decode(text.bytes + at, &code_point);
+        wide[code_point / 8] |= (uint8_t)(1U << code_point % 8);
     }
-    return false;
 }
 
-static mr_view trim(mr_view text, mr_view set, bool at_left, bool at_right)
+/* A long set borrows from the scratch, until the next text is made. False: smaller batches must
+ * follow, as there is no room; a lone row does without. */
+static bool make_set(mr_frame *frame, mr_view text, char_set *set)
+{
+    bool is_ascii = true;
+
+    *set = (char_set){.text = text};
+    for (uint32_t at = 0; at < text.size_bytes; at++) {
+        const uint8_t byte = text.bytes[at];
+        is_ascii = is_ascii && byte < 0x80;
+        set->ascii[byte / 64 % 2] |= byte < 0x80 ? UINT64_C(1) << byte % 64 : 0;
+    }
+    if (is_ascii || text.size_bytes <= SHORT_SET_BYTES) {
+        return true;
+    }
+    if (frame->scratch_end - frame->scratch_at < WIDE_SET_BYTES) {
+        frame->overflow = frame->overflow || frame->selected_count > 1;
+        return !frame->overflow;
+    }
+    add_wide(text, frame->scratch_at);
+    set->wide = frame->scratch_at;
+    return true;
+}
+
+static bool in_set(const char_set *set, const uint8_t *character, uint32_t size_bytes)
+{
+    uint32_t code_point = 0;
+
+    if (size_bytes == 1) {
+        return ((set->ascii[character[0] / 64] >> character[0] % 64) & 1) != 0;
+    }
+    if (set->wide != NULL) {
+        (void)mr_utf8_decode(character, &code_point);
+        return (set->wide[code_point / 8] >> code_point % 8 & 1) != 0;
+    }
+    return memmem(set->text.bytes, set->text.size_bytes, character, size_bytes) != NULL;
+}
+
+static mr_view trim(mr_view text, const char_set *set, bool at_left, bool at_right)
 {
     uint32_t from = 0, to = text.size_bytes;
 
@@ -247,11 +293,14 @@ static void run_trim(mr_frame *frame, const mr_program_step *step, uint32_t argu
     const mr_view *b = frame->registers[step->b].column.as.views;
     mr_view *out = frame->registers[step->dst].cells;
     uint64_t live[MR_BATCH_WORDS_MAX];
+    char_set set;
 
     mr_frame_strict(frame, step, argument_count);
     mr_frame_live(frame, step, argument_count, live);
     for (uint32_t row = 0; mr_next_row(live, frame->word_count, &row); row++) {
-        out[row] = trim(a[row], argument_count == 1 ? space : b[row], at_left, at_right);
+        if (make_set(frame, argument_count == 1 ? space : b[row], &set)) {
+            out[row] = trim(a[row], &set, at_left, at_right);
+        }
     }
 }
 

@@ -38,6 +38,7 @@ struct mr_fold_scratch {
 
 static mr_row_error prepare(mr_fold_scratch *s, uint32_t row, const uint8_t *record);
 static void apply(mr_fold_scratch *s, uint32_t index, uint32_t row, uint8_t *record);
+static void apply_texts(const mr_fold_scratch *s, uint32_t row, uint8_t *record);
 static bool emit_aggregate(mr_fold_scratch *s, uint32_t index, const uint8_t *record, mr_batch *out,
                            uint32_t row, uint32_t *tail);
 
@@ -167,7 +168,12 @@ void mr_fold_apply(mr_fold_scratch *scratch, uint32_t row, void *record)
         now.event_time_us = event_time;
     }
     for (uint32_t i = 0; i < fold->aggregate_count; i++) {
-        apply(scratch, i, row, record);
+        if (!is_text_slot(&fold->aggregates[i])) {
+            apply(scratch, i, row, record);
+        }
+    }
+    if (fold->variable) {
+        apply_texts(scratch, row, record);
     }
     now.used_bytes = size;
     memcpy(record, &now, sizeof(now));
@@ -265,8 +271,10 @@ static void apply_extreme(const mr_fold_aggregate *a, const mr_column *column, u
     }
 }
 
-/* Puts the row's text in the place of the stored one; the texts behind it move. */
-static void apply_text(const mr_fold_scratch *s, uint32_t index, uint32_t row, uint8_t *record)
+/* Puts the row's text in the place of the stored one, if it grows (or does not) by that; the texts
+ * behind it move. */
+static void apply_text(const mr_fold_scratch *s, uint32_t index, uint32_t row, uint8_t *record,
+                       bool grows)
 {
     const mr_fold *fold = s->fold;
     const mr_fold_aggregate *a = &fold->aggregates[index];
@@ -285,7 +293,8 @@ static void apply_text(const mr_fold_scratch *s, uint32_t index, uint32_t row, u
         }
         end += other.size_bytes;
     }
-    if (!text_replaces(a, column, row, record, slot, at)) {
+    if (!text_replaces(a, column, row, record, slot, at) ||
+        (column->as.views[row].size_bytes > slot.size_bytes) != grows) {
         return;
     }
     const mr_view text = column->as.views[row];
@@ -302,7 +311,20 @@ static void apply_text(const mr_fold_scratch *s, uint32_t index, uint32_t row, u
     memcpy(record + a->offset, &slot, sizeof(slot));
 }
 
-/* The second pass: nothing fails. */
+/* Those that shrink come first: so the tail is never longer than before the row, or after it, and
+ * what mr_fold_size_after() said is room enough. One that was replaced replaces nothing again. */
+static void apply_texts(const mr_fold_scratch *s, uint32_t row, uint8_t *record)
+{
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        for (uint32_t i = 0; i < s->fold->aggregate_count; i++) {
+            if (is_text_slot(&s->fold->aggregates[i])) {
+                apply_text(s, i, row, record, turn == 1);
+            }
+        }
+    }
+}
+
+/* The second pass: nothing fails. Texts have their own. */
 static void apply(mr_fold_scratch *s, uint32_t index, uint32_t row, uint8_t *record)
 {
     const mr_fold_aggregate *a = &s->fold->aggregates[index];
@@ -334,11 +356,7 @@ static void apply(mr_fold_scratch *s, uint32_t index, uint32_t row, uint8_t *rec
         return;
     case MR_MIN:
     case MR_MAX:
-        if (is_text_slot(a)) {
-            apply_text(s, index, row, record);
-        } else {
-            apply_extreme(a, column, row, slot);
-        }
+        apply_extreme(a, column, row, slot);
         return;
     }
 }

@@ -310,5 +310,6 @@ bool mr_function_known(mr_compile *c, int32_t location, const char *name)
     return nearest.best != NULL
                ? mr_compile_error(c, location, 303, "no function %s()\nhint: did you mean \"%s\"?",
                                   name, nearest.best)
-               : mr_compile_error(c, location, 303, "no function %s()", name);
+               : mr_compile_error(c, location, 303,
+                                  "no function %s()\nhint: docs/functions.md has them all", name);
 }

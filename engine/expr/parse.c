@@ -92,10 +92,20 @@ mr_node *mr_node_new(mr_compile *c, mr_expr_node_kind kind, int32_t location, ui
     return node;
 }
 
-/* libpg_query's own recursion grows with nesting, nesting is bounded by tokens: count those. */
+/* Whether quotes are what they seem: outside of comments, and no other way to quote. */
+static bool quotes_are_plain(const char *text)
+{
+    return strstr(text, "--") == NULL && strstr(text, "/*") == NULL && strpbrk(text, "$\\") == NULL;
+}
+
+/*
+ * libpg_query's own recursion grows with nesting, nesting is bounded by tokens: count those. A
+ * quoted text is one; where a comment could begin or end it elsewhere, each of its words is.
+ */
 static bool text_fits(mr_compile *c)
 {
     const char *text = c->text;
+    const bool plain = quotes_are_plain(text);
     uint32_t tokens = 0;
     bool in_word = false;
     size_t i;
@@ -104,7 +114,7 @@ static bool text_fits(mr_compile *c)
         const unsigned char byte = (unsigned char)text[i];
         const bool is_word = byte == '_' || byte >= 0x80 || (byte >= '0' && byte <= '9') ||
                              ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z');
-        if (byte == '\'' || byte == '"') {
+        if (plain && (byte == '\'' || byte == '"')) {
             const size_t start = i;
             for (i++; text[i] != '\0' && text[i] != (char)byte; i++) {
             }

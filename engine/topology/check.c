@@ -8,6 +8,8 @@
 #include "engine/topology/topology_private.h"
 #include <string.h>
 
+enum { NAMES_SHOWN = 24 }; /* In a hint. */
+
 static void test_names(mr_load *load);
 static void test_name(mr_load *load, const char *name, mr_place place, uint32_t item_max);
 static void find_input(mr_load *load, mr_item *item);
@@ -89,6 +91,8 @@ static void link_input(mr_load *load, mr_item *item, const mr_yaml *from, const 
     const size_t size = strcspn(text, ".");
     const char *name = mr_load_print(load, "%.*s", (int)size, text);
     mr_nearest nearest = {.word = name};
+    const char *known = "there are:";
+    uint32_t count = 0;
 
     for (uint32_t i = 0; i < load->item_count; i++) {
         mr_item *other = &load->items[i];
@@ -109,9 +113,17 @@ static void link_input(mr_load *load, mr_item *item, const mr_yaml *from, const 
         }
         if (other != item) {
             mr_nearest_try(&nearest, other->name);
+            known = count < NAMES_SHOWN
+                        ? mr_load_print(load, "%s%s %s", known, count > 0 ? "," : "", other->name)
+                        : known;
+            count++;
         }
     }
-    mr_load_error(load, from->place, 202, mr_nearest_hint(load, &nearest),
+    const char *near = mr_nearest_hint(load, &nearest);
+    mr_load_error(load, from->place, 202,
+                  near != NULL ? near
+                  : count > 0  ? known
+                               : NULL,
                   "there is no source or step \"%s\"", name);
 }
 

@@ -15,6 +15,7 @@
 #include "engine/base/json.h"
 #include "engine/base/time_interval.h"
 #include "engine/base/time_text.h"
+#include "engine/batch/batch.h"
 #include "engine/topology/topology_private.h"
 #include <string.h>
 
@@ -49,6 +50,7 @@ typedef struct reader {
 static bool read_schema(reader *r, const mr_yaml *map);
 static bool open_record(reader *r, const mr_yaml_pair *pair, bool nullable);
 static bool read_field(reader *r, const mr_yaml_pair *pair);
+static bool type_is_read(mr_load *load, const mr_yaml *place, const mr_field *field, mr_from from);
 static const char *read_name(reader *r, const mr_yaml *key);
 static bool read_long_form(reader *r, const mr_yaml_pair *pair, mr_field *field,
                            mr_field_spec *spec);
@@ -215,12 +217,32 @@ static bool read_field(reader *r, const mr_yaml_pair *pair)
     if (!set_path(load, in, pair->key, &spec->path, &spec->path_count)) {
         return false;
     }
-    if (pair->value->kind == MR_YAML_MAP) {
-        return read_long_form(r, pair, field, spec);
+    const bool good =
+        pair->value->kind == MR_YAML_MAP
+            ? read_long_form(r, pair, field, spec)
+            : mr_value_text(load, pair->value, mr_load_print(load, "column \"%s\"", field->name),
+                            &text) &&
+                  mr_field_type(load, pair->value, text, field);
+    return good && type_is_read(load, pair->value, field, spec->from);
+}
+
+/* Headers hold texts; of a record key, equal values have equal bytes. */
+static bool type_is_read(mr_load *load, const mr_yaml *place, const mr_field *field, mr_from from)
+{
+    const bool is_refused = from == MR_FROM_HEADER ? field->type == MR_JSONB
+                            : from == MR_FROM_KEY
+                                ? field->type == MR_JSONB || field->type == MR_INTERVAL
+                                : false;
+    char type[MR_TYPE_TEXT_MAX];
+
+    if (is_refused) {
+        (void)mr_type_text(field, type);
+        mr_load_error(load, place->place, 106,
+                      mr_load_print(load, "read it as text, and cast it in a map: x::%s", type),
+                      "column \"%s\": %s cannot be read from a %s", field->name, type,
+                      from == MR_FROM_HEADER ? "header" : "record key");
     }
-    return mr_value_text(load, pair->value, mr_load_print(load, "column \"%s\"", field->name),
-                         &text) &&
-           mr_field_type(load, pair->value, text, field);
+    return !is_refused;
 }
 
 /* The whole name of a column or record, with those of the records around it. */
@@ -444,6 +466,7 @@ static bool read_default(mr_load *load, const mr_yaml *node, const mr_field *fie
     return true;
 }
 
+/* As the type is written in a file; times are ISO texts, whatever those of the records are. */
 static bool default_fits(mr_load *load, const mr_field *field, const char *text)
 {
     const size_t size = strlen(text);

@@ -52,7 +52,7 @@ static void test_key(mr_load *load, const mr_yaml *key, const mr_key_set *set)
     const mr_option *option = find_option(set, key->text);
 
     if (rule != NULL && rule->refused != NULL) {
-        mr_load_error(load, key->place, 109, NULL,
+        mr_load_error(load, key->place, 109, "take it out",
                       "\"%s\" of %s is known, but not part of this release: %s", key->text,
                       set->what, rule->refused);
     } else if (rule != NULL && (rule->flags & MR_KEY_KAFKA) != 0 && set->not_kafka != NULL) {
@@ -60,7 +60,7 @@ static void test_key(mr_load *load, const mr_yaml *key, const mr_key_set *set)
                       "\"%s\" of %s does not apply to kind %s", key->text, set->what,
                       set->not_kafka);
     } else if (option != NULL && option->kind == MR_OPTION_REFUSED) {
-        mr_load_error(load, key->place, 109, NULL,
+        mr_load_error(load, key->place, 109, "take it out",
                       "\"%s\" of %s is known, but not part of this release%s%s", key->text,
                       set->what, option->choices != NULL ? ": " : "",
                       option->choices != NULL ? option->choices : "");
@@ -100,7 +100,6 @@ static const char *missing_hint(mr_load *load, const char *name)
 }
 
 /* The nearest key, or all that work. */
-static const char *missing_hint(mr_load *load, const char *name);
 static const char *unknown_hint(mr_load *load, const char *word, const mr_key_set *set)
 {
     mr_nearest nearest = {.word = word};

@@ -19,7 +19,7 @@ static void find_source(mr_load *load, mr_item *item, const mr_yaml *kind);
 static void find_sink(mr_load *load, mr_item *item, const mr_yaml *kind);
 static void refuse_word(mr_load *load, const mr_yaml *node, const char *what, const char *word,
                         const char *const *later, uint32_t later_count, mr_nearest *nearest,
-                        uint16_t code);
+                        const char *known, uint16_t code);
 static void test_top_level(mr_load *load);
 
 void mr_model_read(mr_load *load)
@@ -60,11 +60,10 @@ static void test_top_level(mr_load *load)
         {"steps", NULL, 0},
         {"dlqs", NULL, 0},
         {"secrets", NULL, 0},
-        {"tests", NULL, 0},
+        {"tests", "there is no `millrace test` yet to run them", 0},
     };
     mr_yaml_pair *pairs = mr_load_take(load, load->root->count + 1, sizeof(mr_yaml_pair));
     mr_yaml tested = *load->root;
-    const mr_yaml *tests = mr_yaml_get(load->root, "tests");
     const mr_key_set set = {.what = "the topology",
                             .rules = rules,
                             .rule_count = MR_LENGTH(rules),
@@ -81,9 +80,6 @@ static void test_top_level(mr_load *load)
         }
     }
     mr_keys_test(load, &tested, &set);
-    if (tests != NULL) {
-        (void)mr_value_is_list(load, tests, "tests");
-    }
 }
 
 static void read_version(mr_load *load)
@@ -199,64 +195,75 @@ static void find_operator(mr_load *load, mr_item *item)
         return;
     }
     mr_nearest nearest = {.word = item->kind_name};
+    const char *known = "";
     for (uint32_t i = 0; i < load->catalogue->operator_count; i++) {
         const mr_operator_type *op = load->catalogue->operators[i];
         mr_nearest_try(&nearest, op->name);
+        known = mr_load_print(load, "%s%s%s", known, i > 0 ? ", " : "", op->name);
         if (strcmp(op->name, item->kind_name) == 0) {
             item->op = op;
             return;
         }
     }
-    refuse_word(load, node, "op", item->kind_name, later, MR_LENGTH(later), &nearest, 205);
+    refuse_word(load, node, "op", item->kind_name, later, MR_LENGTH(later), &nearest, known, 205);
 }
 
 static void find_source(mr_load *load, mr_item *item, const mr_yaml *kind)
 {
     static const char *const later[] = {"generator", "postgres_outbox", "redis_pubsub"};
     mr_nearest nearest = {.word = item->kind_name};
+    const char *known = "";
 
     for (uint32_t i = 0; i < load->catalogue->source_count; i++) {
         const mr_source_type *type = load->catalogue->sources[i];
         mr_nearest_try(&nearest, type->head.name);
+        known = mr_load_print(load, "%s%s%s", known, i > 0 ? ", " : "", type->head.name);
         if (strcmp(type->head.name, item->kind_name) == 0) {
             item->source = type;
             return;
         }
     }
     MR_ASSERT(kind != NULL); /* Every catalogue has kafka, the kind that need not be written. */
-    refuse_word(load, kind, "source kind", item->kind_name, later, MR_LENGTH(later), &nearest, 206);
+    refuse_word(load, kind, "source kind", item->kind_name, later, MR_LENGTH(later), &nearest,
+                known, 206);
 }
 
 static void find_sink(mr_load *load, mr_item *item, const mr_yaml *kind)
 {
     static const char *const later[] = {"postgres", "redis_pubsub"};
     mr_nearest nearest = {.word = item->kind_name};
+    const char *known = "";
 
     for (uint32_t i = 0; i < load->catalogue->sink_count; i++) {
         const mr_sink_type *type = load->catalogue->sinks[i];
         mr_nearest_try(&nearest, type->head.name);
+        known = mr_load_print(load, "%s%s%s", known, i > 0 ? ", " : "", type->head.name);
         if (strcmp(type->head.name, item->kind_name) == 0) {
             item->sink = type;
             return;
         }
     }
     MR_ASSERT(kind != NULL);
-    refuse_word(load, kind, "sink kind", item->kind_name, later, MR_LENGTH(later), &nearest, 206);
+    refuse_word(load, kind, "sink kind", item->kind_name, later, MR_LENGTH(later), &nearest, known,
+                206);
 }
 
 /* A word of the language that comes later, or a word nobody knows. */
 static void refuse_word(mr_load *load, const mr_yaml *node, const char *what, const char *word,
                         const char *const *later, uint32_t later_count, mr_nearest *nearest,
-                        uint16_t code)
+                        const char *known, uint16_t code)
 {
+    const char *there_are = mr_load_print(load, "there are: %s", known);
+
     for (uint32_t i = 0; i < later_count; i++) {
         mr_nearest_try(nearest, later[i]);
         if (strcmp(word, later[i]) == 0) {
-            mr_load_error(load, node->place, 109, NULL,
+            mr_load_error(load, node->place, 109, there_are,
                           "%s \"%s\" is known, but not part of this release", what, word);
             return;
         }
     }
-    mr_load_error(load, node->place, code, mr_nearest_hint(load, nearest), "there is no %s \"%s\"",
+    const char *near = mr_nearest_hint(load, nearest);
+    mr_load_error(load, node->place, code, near != NULL ? near : there_are, "there is no %s \"%s\"",
                   what, word);
 }

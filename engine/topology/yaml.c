@@ -65,6 +65,7 @@ static void test_duplicate(reader *r, const mr_yaml *map, const mr_yaml_pair *pa
 static void locate_literal(reader *r, mr_yaml *node, const struct fy_mark *start);
 static void refuse(reader *r, mr_place place, uint16_t code, const char *text);
 static const char *syntax_hint(const char *text);
+static uint32_t last_line(const mr_topology_source *source);
 static void report_syntax(reader *r);
 static mr_place place_of(const reader *r, const struct fy_mark *start, const struct fy_mark *end);
 
@@ -515,10 +516,28 @@ static const char *syntax_hint(const char *text)
     if (strstr(text, "closing quote") != NULL) {
         return "close the quote; a quote inside a text is written twice ('') or \\\"";
     }
+    if (strstr(text, "closing bracket") != NULL) {
+        return "every [ needs its ], and every { its }; one above is still open";
+    }
     return strstr(text, "tab ") != NULL ? "indent by spaces" : NULL;
 }
 
-/* The first error that libfyaml collected; some of its texts are said in plainer words. */
+/* The number of the last line that has text. */
+static uint32_t last_line(const mr_topology_source *source)
+{
+    uint32_t lines = 0;
+
+    for (uint32_t i = 0; i < source->size_bytes; i++) {
+        lines += source->text[i] == '\n' || i + 1 == source->size_bytes ? 1 : 0;
+    }
+    return lines;
+}
+
+/*
+ * The first error that libfyaml collected; some of its texts are said in plainer words. What is not
+ * closed is an error at the end of the file: then the place is that of the last thing that was
+ * read.
+ */
 static void report_syntax(reader *r)
 {
     static const char *const plain[][2] = {
@@ -532,7 +551,8 @@ static void report_syntax(reader *r)
     mr_place place = r->last;
     const char *text = error != NULL && error->msg != NULL ? error->msg : "cannot be read";
 
-    if (error != NULL && error->line > 0 && error->column > 0) {
+    if (error != NULL && error->line > 0 && error->column > 0 &&
+        (uint32_t)error->line <= last_line(r->load->source)) {
         place.line = (uint32_t)error->line;
         place.column = (uint32_t)error->column;
         place.length = 1;

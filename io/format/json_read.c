@@ -249,8 +249,7 @@ static mr_status make_fallback(const mr_field_spec *spec, mr_arena *arena, const
     if (cell == NULL || size_bytes > UINT32_MAX) {
         return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a default");
     }
-    const mr_cell_target target = {
-        .field = spec->field, .time_format = spec->time_format, .cells = cell};
+    const mr_cell_target target = {.field = spec->field, .cells = cell}; /* Times are ISO. */
     mr_row_error error = MR_ROW_OK;
     if (spec->field->type == MR_JSONB) {
         const uint64_t room = mr_json_canonical_room((uint32_t)size_bytes);

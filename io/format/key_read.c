@@ -2,14 +2,15 @@
  * key_read.c - record keys into the columns that say `from: key`.
  *
  * All of them together are the key, in the order of the schema, as record_key.c writes it; in a
- * JSON object they are found by their paths. A null key makes them all NULL. Whatever does not
- * decode is MR_ROW_DECODE_KEY.
+ * JSON object they are found by their paths. A null key makes them all NULL, or their default.
+ * Whatever does not decode is MR_ROW_DECODE_KEY.
  */
 #include "engine/base/assert.h"
 #include "engine/base/bytes_text.h"
 #include "engine/batch/batch.h"
 #include "io/format/format_private.h"
 #include "io/format/record_key_private.h"
+#include <string.h>
 
 struct mr_key_reader {
     mr_key_format format;
@@ -19,7 +20,8 @@ struct mr_key_reader {
     mr_cell_target targets[MR_KEY_FIELDS_MAX];
     mr_json_path paths[MR_KEY_FIELDS_MAX];
     mr_json_value values[MR_KEY_FIELDS_MAX];
-    mr_json_reader *json; /* NULL = the key is not JSON. */
+    const char *fallbacks[MR_KEY_FIELDS_MAX]; /* `default:`, NULL = none. */
+    mr_json_reader *json;                     /* NULL = the key is not JSON. */
 };
 
 static mr_row_error read_json(mr_key_reader *reader, mr_view key, mr_batch *out, uint32_t row,
@@ -55,6 +57,7 @@ mr_status mr_key_reader_open(mr_key_reader **reader, const mr_source_common *com
         made->columns[made->count] = (uint16_t)i;
         made->targets[made->count].field = spec->field;
         made->targets[made->count].time_format = spec->time_format;
+        made->fallbacks[made->count] = spec->fallback;
         MR_ASSERT(spec->path_count > 0);
         made->paths[made->count] =
             (mr_json_path){.names = spec->path, .name_count = spec->path_count};
@@ -188,8 +191,19 @@ static mr_row_error read_hex(const mr_cell_target *to, mr_view text, uint32_t ro
     return MR_ROW_OK;
 }
 
+/* NULL, or the default. */
 static mr_row_error set_null(mr_key_reader *reader, uint32_t i, mr_batch *out, uint32_t row)
 {
+    const char *fallback = reader->fallbacks[i];
+
+    if (fallback != NULL) {
+        mr_cell_target target = reader->targets[i];
+        target.time_format = MR_TIME_ISO;
+        return mr_cell_from_text(&target, row, (const uint8_t *)fallback,
+                                 (uint32_t)strlen(fallback)) == MR_ROW_OK
+                   ? MR_ROW_OK
+                   : MR_ROW_DECODE_KEY;
+    }
     mr_cell_set_null(out, reader->columns[i], row);
     return reader->targets[i].field->nullable ? MR_ROW_OK : MR_ROW_KEY_NULL;
 }

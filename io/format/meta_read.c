@@ -151,11 +151,12 @@ static mr_row_error read_text(const mr_source_common *common, uint32_t column, m
                               mr_batch *out, uint32_t row)
 {
     const mr_field_spec *spec = &common->fields[column];
-    const mr_cell_target target = {.field = spec->field,
-                                   .time_format = spec->time_format,
-                                   .cells = mr_batch_cells(out, column)};
+    mr_cell_target target = {.field = spec->field,
+                             .time_format = spec->time_format,
+                             .cells = mr_batch_cells(out, column)};
 
     if (text.bytes == NULL && spec->fallback != NULL) {
+        target.time_format = MR_TIME_ISO;
         text = (mr_view){.bytes = (const uint8_t *)spec->fallback,
                          .size_bytes = (uint32_t)strlen(spec->fallback)};
     }

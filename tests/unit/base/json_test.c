@@ -120,6 +120,17 @@ static void test_the_last_of_equal_names_counts(void **state)
     assert_int_equal(read_text(self, "{\"a\":{\"x\":1},\"a\":null}"), MR_JSON_OK);
     expect(self, A, MR_JSON_NULL, NULL);
     expect(self, A_X, MR_JSON_MISSING, NULL);
+    assert_int_equal(read_text(self, "{\"a\":{\"y\":{\"z\":1},\"x\":2},\"b\":5,\"a\":{\"x\":3}}"),
+                     MR_JSON_OK);
+    expect(self, A_X, MR_JSON_NUMBER, "3");
+    expect(self, A_Y_Z, MR_JSON_MISSING, NULL);
+    expect(self, B, MR_JSON_NUMBER, "5");
+    assert_int_equal(read_text(self, "{\"b\":5,\"a\":{\"x\":2,\"y\":{\"z\":1}},\"a\":{},\"a\":{"
+                                     "\"y\":{\"z\":7}},\"b\":6,\"a\":{\"x\":8,\"y\":{}}}"),
+                     MR_JSON_OK);
+    expect(self, A_X, MR_JSON_NUMBER, "8");
+    expect(self, A_Y_Z, MR_JSON_MISSING, NULL);
+    expect(self, B_AGAIN, MR_JSON_NUMBER, "6");
 }
 
 static void test_escapes(void **state)

@@ -115,6 +115,22 @@ static void limits(void **state)
     assert_non_null(strstr(got, "more than 4096 words"));
     verdict(&scope, repeat(arena, "b or ", 1000, "b"), got);
     assert_string_equal(got, "accepted");
+    /* What hides a quote from a reader who looks for the next one: words between are words. */
+    static const char *const hiding[][2] = {{"/*'*/ ", " --'"},
+                                            {"--'\n", " /*'*/"},
+                                            {"length(e'\\'') + ", "-- e''"},
+                                            {"length($$'$$) + ", " + length($a$'$a$)"}};
+    for (size_t k = 0; k < sizeof(hiding) / sizeof(hiding[0]); k++) {
+        verdict(&scope,
+                repeat(arena, hiding[k][0], 1,
+                       repeat(arena, "1+", 15000, repeat(arena, "1", 1, hiding[k][1]))),
+                got);
+        assert_non_null(strstr(got, "more than 4096 words"));
+    }
+    verdict(&scope, repeat(arena, "t = 'a", 1, repeat(arena, " a", 9000, "' -- why")), got);
+    assert_non_null(strstr(got, "more than 4096 words")); /* The price. */
+    verdict(&scope, repeat(arena, "t = 'a", 1, repeat(arena, " a", 9000, "'")), got);
+    assert_string_equal(got, "accepted");
     verdict(&scope, repeat(arena, "          ", 7000, "b"), got);
     assert_non_null(strstr(got, "longer than 65536"));
     /* 62 levels of two uses of one value each: bound once, not 2^62 times. */

@@ -157,6 +157,12 @@ static const failing fallible[] = {
     {"i / nullif(j, 0)", MR_FALLIBLE_RANGE, "division"},
     {"m / nullif(m, 0)", 0, NULL},
     {"m / nullif(i, 0)", 0, NULL},
+    /* What is not zero may become it. */
+    {"i / nullif(m, 0)::bigint", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "division"},
+    {"i / nullif(d, 0)::bigint", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "division"},
+    {"m / nullif(m, 0)::numeric(9,1)", MR_FALLIBLE_DATA | MR_FALLIBLE_RANGE, "division"},
+    {"m / nullif(m, 0)::numeric(20,4)", 0, NULL},
+    {"d / nullif(m, 0)::float8", MR_FALLIBLE_RANGE, "division"},
     {"d / nullif(d, 0)", MR_FALLIBLE_RANGE, "division"},
     {"i % nullif(j + 1, 0)", MR_FALLIBLE_RANGE, "bigint +"},
     {"i % 3", 0, NULL},

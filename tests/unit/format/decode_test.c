@@ -214,6 +214,33 @@ static void test_null_keys(void **state)
     }
 }
 
+/* Times of a default are ISO texts, whatever those of the records are. */
+static void test_defaults_of_keys_and_headers(void **state)
+{
+    fixture self;
+
+    (void)state;
+    fixture_begin(&self, json(),
+                  "v timestamptz, h timestamptz, k text not null, n numeric(5,2), at timestamptz");
+    for (uint32_t i = 0; i < 5; i++) {
+        self.fields[i].from = i == 0 ? MR_FROM_VALUE : i == 1 ? MR_FROM_HEADER : MR_FROM_KEY;
+        self.fields[i].header = i == 1 ? "absent" : NULL;
+        self.fields[i].fallback = i == 2 ? "nobody" : i == 3 ? "1.5" : "2026-01-02T03:04:05Z";
+        self.fields[i].time_format = MR_TIME_EPOCH_MS;
+    }
+    self.common.key_format = MR_KEY_JSON;
+    assert_int_equal(fixture_open(&self), MR_OK);
+    fixture_add(&self, "{\"k\":null}", "{}");
+    fixture_add(&self, NULL, "{\"v\":1000}");
+    fixture_add(&self, "{\"k\":\"x\",\"n\":2,\"at\":0}", "{}");
+    assert_string_equal(
+        fixture_run(&self, 0),
+        "2026-01-02T03:04:05Z|2026-01-02T03:04:05Z|nobody|1.50|2026-01-02T03:04:05Z\n"
+        "1970-01-01T00:00:01Z|2026-01-02T03:04:05Z|nobody|1.50|2026-01-02T03:04:05Z\n"
+        "2026-01-02T03:04:05Z|2026-01-02T03:04:05Z|x|2.00|1970-01-01T00:00:00Z");
+    fixture_end(&self);
+}
+
 static void test_a_key_of_a_wrong_type(void **state)
 {
     fixture self;
@@ -336,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_a_key_in_a_record),
         cmocka_unit_test(test_null_keys),
+        cmocka_unit_test(test_defaults_of_keys_and_headers),
         cmocka_unit_test(test_a_key_of_a_wrong_type),
         cmocka_unit_test(test_headers_and_meta),
         cmocka_unit_test(test_event_times),

@@ -494,6 +494,30 @@ static void texts_fill_the_output(void **state)
     fake_destroy(f);
 }
 
+/* One text grows while another shrinks, by as much: the record keeps its size all the time. */
+static void texts_change_places(void **state)
+{
+    fake *f = fake_create();
+    const mr_schema *schema = fake_schema(f, "k text, a text, b text, c text", 1);
+    static const char *const pairs[] = {"k",      "k",      "lo",     "min(a)", "hi",
+                                        "max(b)", "lowest", "min(c)", NULL};
+    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    char text[FAKE_TEXT_MAX];
+    uint32_t calls = 0;
+
+    (void)state;
+    start(f, schema, &spec);
+    feed(f, schema, "x|m|bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb|m\n", text);
+    feed(f, schema, "x|aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|c|\n", text);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "x|aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|c|\n");
+    fake_commit(f);
+    feed(f, schema, "x|Z|zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz|\n", text);
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, "x|Z|zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz|\n");
+    fake_destroy(f);
+}
+
 static void state_is_full(void **state)
 {
     fake *f = fake_create();
@@ -670,6 +694,7 @@ int main(void)
         cmocka_unit_test(results_that_fail_in_flush),
         cmocka_unit_test(too_long),
         cmocka_unit_test(texts_fill_the_output),
+        cmocka_unit_test(texts_change_places),
         cmocka_unit_test(state_is_full),
         cmocka_unit_test(null_and_composite_keys),
         cmocka_unit_test(refused),

@@ -87,6 +87,13 @@ static void test_mistakes(void **state)
     fake_expect(WITH("      a: { type: bytea, default: x }\n"), 106, 12);
     fake_expect(WITH("      a: { type: jsonb, default: \"{\" }\n"), 106, 12);
     fake_expect(WITH("      meta.offset: bigint\n"), 113, 12);
+    fake_expect(WITH("      a: { type: timestamptz, format: epoch_ms, default: 0 }\n"), 106, 12);
+    fake_expect(WITH("      a: { type: jsonb, from: header }\n"), 106, 12);
+    fake_expect(WITH("      a: { type: jsonb, from: key }\n    key_format: json\n"), 106, 12);
+    fake_expect(WITH("      a: { type: interval, from: key }\n    key_format: json\n"), 106, 12);
+    fake_expect(WITH("      a:\n        type: record\n        from: key\n        fields: { b: "
+                     "jsonb }\n    key_format: json\n"),
+                106, 15);
 }
 
 static void test_records(void **state)

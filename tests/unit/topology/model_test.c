@@ -9,9 +9,8 @@
 
 static void test_extra_keys(void **state)
 {
-    mr_topology *topology =
-        fake_load("millrace: 1\napp: my-app\ndescription: about\ntests: [a.test.yaml]\n"
-                  "x-anything: { whatever: [1] }\nsteps:\n" REST SOURCE SINK);
+    mr_topology *topology = fake_load("millrace: 1\napp: my-app\ndescription: about\n"
+                                      "x-anything: { whatever: [1] }\nsteps:\n" REST SOURCE SINK);
 
     (void)state;
     assert_non_null(mr_topology_plan(topology));
@@ -29,7 +28,7 @@ static void test_mistakes(void **state)
     fake_expect("millrace: 1\napp: t\n" REST SOURCE, 104, 1);
     fake_expect("millrace: 1\napp: t\n" REST SOURCE "sinks: {}\n", 207, 7);
     fake_expect("millrace: 1\napp: t\n" REST "sources: {}\n" SINK, 207, 5);
-    fake_expect("millrace: 1\napp: t\ntests: all\n" REST SOURCE SINK, 105, 3);
+    fake_expect("millrace: 1\napp: t\ntests: [a.test.yaml]\n" REST SOURCE SINK, 109, 3);
     fake_expect("millrace: 1\napp: t\nregistry: {}\n" REST SOURCE SINK, 109, 3);
     fake_expect("millrace: 1\napp: t\ntable: {}\n" REST SOURCE SINK, 102, 3);
     fake_expect("millrace: 1\napp: t\n" REST SOURCE "  B: { topic: b }\n" SINK, 113, 7);

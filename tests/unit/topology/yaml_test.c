@@ -88,7 +88,9 @@ static void test_refused_yaml(void **state)
 {
     (void)state;
     fixture_refused("", 101, 1, 1);
-    fixture_refused("a: [1\n", 101, 2, 1);
+    fixture_refused("a: [1\n", 101, 1, 5);
+    fixture_refused("a: [1", 101, 1, 5);
+    fixture_refused("b: 1\na: { b: c d: e }\n\n\n", 101, 2, 12);
     fixture_refused("a: *nobody\n", 116, 1, 4);
     fixture_refused("a: &x { b: *x }\n", 116, 1, 12);
     fixture_refused("a: &x { b: 1 }\nc: { <<: *x }\n", 111, 2, 6);
