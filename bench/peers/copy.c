@@ -232,8 +232,8 @@ static void jobs_open(copy *c)
     if (c->json == NULL) {
         bench_fail("no memory for the JSON reader");
     }
-    c->scratch = take(2 * RECORD_BYTES_MAX, "json text");
-    c->scratch_end = c->scratch + 2 * RECORD_BYTES_MAX;
+    c->scratch = take((size_t)2 * RECORD_BYTES_MAX, "json text");
+    c->scratch_end = c->scratch + (size_t)2 * RECORD_BYTES_MAX;
     if (c->what == JOB_COUNT) {
         c->counters = take((size_t)KEY_SLOTS * sizeof(counter), "counters");
         c->changed = take((size_t)KEY_SLOTS * sizeof(uint32_t), "changed keys");

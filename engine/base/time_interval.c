@@ -12,7 +12,7 @@
 
 #define US_PER_SECOND INT64_C(1000000)
 #define US_PER_HOUR (3600 * US_PER_SECOND)
-#define US_PER_DAY (86400 * US_PER_SECOND)
+#define US_PER_DAY INT64_C(86400000000)
 #define TIME_MIN_US (MR_DATE_MIN * US_PER_DAY)
 #define TIME_END_US ((MR_DATE_MAX + 1) * US_PER_DAY)
 
@@ -251,7 +251,7 @@ static bool add_interval(int64_t time_us, mr_interval interval, int64_t *out_us)
     }
     const mr_int128 sum = (mr_int128)at.day * US_PER_DAY + at.us + interval.microseconds;
     *out_us = (int64_t)sum;
-    return sum >= TIME_MIN_US && sum < TIME_END_US;
+    return sum >= (mr_int128)TIME_MIN_US && sum < (mr_int128)TIME_END_US;
 }
 
 bool mr_time_add_interval(int64_t time_us, mr_interval interval, int64_t *out_us)

@@ -54,9 +54,9 @@ static bool take_digits(mr_compile *c, mr_node *node, mr_value_type *digits)
                                 MR_DECIMAL_DIGITS_MAX);
     }
     /* Beyond twice the digits there are no more to round away. */
-    node->operation = count >= 0                           ? 0
-                      : count < -2 * MR_DECIMAL_DIGITS_MAX ? 2 * MR_DECIMAL_DIGITS_MAX
-                                                           : (uint8_t)-count;
+    node->operation = count >= 0                                    ? 0
+                      : count < INT64_C(-2) * MR_DECIMAL_DIGITS_MAX ? 2 * MR_DECIMAL_DIGITS_MAX
+                                                                    : (uint8_t)-count;
     *digits = (mr_value_type){MR_NUMERIC, MR_DECIMAL_DIGITS_MAX, (uint8_t)(count > 0 ? count : 0)};
     node->kid_count = 1; /* It is part of the step. */
     return true;

@@ -352,6 +352,7 @@ void mr_frame_strict(mr_frame *frame, const mr_program_step *step, uint32_t argu
     const uint16_t registers[MR_ARGUMENTS_MAX] = {step->a, step->b, step->c};
     bool nulls = false;
 
+    MR_ASSERT(argument_count <= MR_ARGUMENTS_MAX);
     for (uint32_t i = 0; i < argument_count; i++) {
         nulls = nulls || frame->registers[registers[i]].column.valid != NULL;
     }

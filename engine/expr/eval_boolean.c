@@ -79,6 +79,7 @@ void mr_run_not(mr_frame *frame, const mr_program_step *step)
 /* One byte a row from one bit a row. */
 static void spread(const mr_frame *frame, const uint64_t *bits, uint8_t *out)
 {
+    MR_ASSERT(frame->row_count <= frame->word_count * 64);
     for (uint32_t i = 0; i < frame->row_count; i++) {
         out[i] = (uint8_t)((bits[i / 64] >> (i % 64)) & 1);
     }

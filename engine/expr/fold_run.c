@@ -332,7 +332,7 @@ static void apply(mr_fold_scratch *s, uint32_t index, uint32_t row, uint8_t *rec
     uint8_t *slot = record + a->offset;
     int64_t count;
 
-    if (column != NULL && !mr_column_valid(column, row)) {
+    if (a->kind != MR_COUNT_ROWS && !mr_column_valid(column, row)) {
         return;
     }
     switch (a->kind) {

@@ -83,13 +83,13 @@ static uint64_t batches_bytes(const mr_plan *plan, uint32_t lanes)
         const mr_plan_node *node = &plan->nodes[i];
         for (uint32_t o = 0; o < node->output_count; o++) {
             const mr_plan_output *output = &node->outputs[o];
-            bytes += 32 * 1024;
+            bytes += UINT64_C(32) * 1024;
             if (!output->borrows) {
                 bytes += MR_BATCH_SCRATCH_BYTES +
                          (uint64_t)output->schema->field_count * MR_BATCH_ROWS_MAX * 17;
             }
         }
-        bytes += node->on_error.kind == MR_ROUTE_OUTPUT ? 64 * 1024 : 0;
+        bytes += node->on_error.kind == MR_ROUTE_OUTPUT ? UINT64_C(64) * 1024 : 0;
         bytes +=
             (uint64_t)lanes * (node->kind == MR_NODE_STEP ? MR_STEP_NODE_BYTES : MR_END_NODE_BYTES);
     }
@@ -114,7 +114,8 @@ static uint64_t store_bytes_min(const mr_plan *plan, uint64_t overhead)
     if (!plan->is_stateful) {
         return 4 * MIB;
     }
-    const uint64_t bytes = overhead + STORE_EPOCHS_MIN * 4 * plan->commit.dirty_state_bytes;
+    const uint64_t bytes =
+        overhead + UINT64_C(4) * STORE_EPOCHS_MIN * plan->commit.dirty_state_bytes;
     return (bytes + STORE_STEP - 1) / STORE_STEP * STORE_STEP;
 }
 
@@ -134,9 +135,7 @@ static mr_status refuse(const mr_budget *budget, uint64_t store_min, uint64_t st
         "set memory.total to at least %lluMiB, or use fewer --shards",
         (unsigned long long)(budget->total / MIB), shard_count, shard_count == 1 ? "" : "s",
         (unsigned long long)(budget->fixed / MIB), (unsigned long long)(budget->kafka / MIB),
-        (unsigned long long)(budget->shard_arena / MIB),
-        (unsigned long long)(budget->shard_batches / MIB + 1),
+        (unsigned long long)(budget->shard_arena / MIB), budget->shard_batches / MIB + 1ull,
         (unsigned long long)(store_min / MIB),
-        (unsigned long long)((store_overhead + MIB - 1) / MIB),
-        (unsigned long long)(smallest / MIB + 1));
+        (unsigned long long)((store_overhead + MIB - 1) / MIB), smallest / MIB + 1ull);
 }

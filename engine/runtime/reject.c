@@ -124,14 +124,14 @@ uint32_t mr_task_test_headers(mr_task *task, const mr_batch *in, uint32_t row, m
         const mr_fetch_record *record = &fetch->records[in->record[row]];
         snprintf(shard->test_source, sizeof(shard->test_source), "%s:%" PRId32 ":%" PRId64,
                  shard->plan->topics[fetch->topic].name, fetch->partition, record->offset);
-        pairs[2 * count] = text_view("mr-src");
-        pairs[2 * count + 1] = text_view(shard->test_source);
+        pairs[(size_t)2 * count] = text_view("mr-src");
+        pairs[(size_t)2 * count + 1] = text_view(shard->test_source);
         count++;
     }
     snprintf(shard->test_incarnation, sizeof(shard->test_incarnation), "%016" PRIx64 ":%" PRIu64,
              shard->incarnation, mr_state_epoch(shard->state));
-    pairs[2 * count] = text_view("mr-inc");
-    pairs[2 * count + 1] = text_view(shard->test_incarnation);
+    pairs[(size_t)2 * count] = text_view("mr-inc");
+    pairs[(size_t)2 * count + 1] = text_view(shard->test_incarnation);
     return count + 1;
 }
 

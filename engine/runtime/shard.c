@@ -348,7 +348,8 @@ static uint32_t poll_source(mr_lane *lane, mr_task *source)
 {
     mr_shard *shard = lane->shard;
     const mr_source_type *type = source->node->source;
-    mr_batch *batch = mr_batch_take(shard->pools[source->node->index * MR_PLAN_OUTPUTS_MAX]);
+    mr_batch *batch =
+        mr_batch_take(shard->pools[(size_t)source->node->index * MR_PLAN_OUTPUTS_MAX]);
     MR_ASSERT(batch != NULL);
 
     mr_step step = type->poll(source->self, source, batch);

@@ -291,7 +291,7 @@ static bool in_reserve(const mr_state *state)
 static bool must_be_now(const mr_state *state)
 {
     const uint64_t half = mr_parts_all(&state->volume) / 2;
-    const uint64_t way = 2 * EMPTY_EPOCHS * empty_epoch_bytes(state);
+    const uint64_t way = UINT64_C(2) * EMPTY_EPOCHS * empty_epoch_bytes(state);
 
     return in_reserve(state) && mr_base_delta_since(state) > (way < half ? way : half);
 }

@@ -53,6 +53,7 @@ mr_status mr_base_read(mr_state *state, mr_diag *diag)
     if (status != MR_OK) {
         return status;
     }
+    MR_ASSERT(view.header != NULL && view.tasks != NULL && view.tables != NULL);
     const uint64_t end =
         volume->super.manifest_block * MR_BLOCK_BYTES + volume->super.manifest_bytes;
     volume->base_from = view.header->stream_from;
@@ -93,6 +94,7 @@ mr_status mr_base_walk(mr_state *state, mr_base_visit visit, void *context, mr_d
         return MR_OK;
     }
     mr_status status = read_manifest(state, &view, diag);
+    MR_ASSERT(status != MR_OK || (view.header != NULL && view.tables != NULL));
     for (uint32_t i = 0; status == MR_OK && i < view.header->table_count; i++) {
         status = walk_table(&in, &view.tables[i], visit, context, diag);
     }
@@ -214,6 +216,7 @@ static mr_status walk_table(stream *in, const mr_base_table *table, mr_base_visi
             break;
         }
         mr_delta_record record;
+        MR_ASSERT(in->window != NULL); /* need() succeeded. */
         memcpy(&record, in->window + in->used, sizeof(record));
         const uint64_t size =
             (sizeof(record) + record.key_size + (uint64_t)record.value_size + 7) / 8 * 8;

@@ -188,7 +188,8 @@ mr_status mr_state_verify(mr_state *state, mr_state_summary *summary, mr_diag *d
     MR_ASSERT(state->is_read_only);
     mr_state_summarize(state, summary);
     const mr_memory *memory = &state->options.memory;
-    uint8_t *memory_block = memory->type->acquire(memory->self, 2 * MR_BLOCK_BYTES, "part block");
+    uint8_t *memory_block =
+        memory->type->acquire(memory->self, 2 * (size_t)MR_BLOCK_BYTES, "part block");
     if (memory_block == NULL) {
         return mr_state_no_memory(state->options.shard, "a block of the log", diag);
     }
@@ -202,7 +203,7 @@ mr_status mr_state_verify(mr_state *state, mr_state_summary *summary, mr_diag *d
         }
         status = verify_part(state, part, block, diag);
     }
-    memory->type->release(memory->self, memory_block, 2 * MR_BLOCK_BYTES);
+    memory->type->release(memory->self, memory_block, 2 * (size_t)MR_BLOCK_BYTES);
     if (status == MR_OK && volume->lost_parts > 0) {
         status = mr_diag_set(diag, MR_ERR_CORRUPT, 0,
                              "E_STATE_DAMAGED: %s/shard-%u.wal: the blocks of %u parts do not "

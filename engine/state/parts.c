@@ -24,7 +24,7 @@ mr_status mr_parts_read(mr_state *state, mr_diag *diag)
     if (status != MR_OK) {
         return status;
     }
-    uint8_t *taken = memory->type->acquire(memory->self, 2 * MR_BLOCK_BYTES, "part block");
+    uint8_t *taken = memory->type->acquire(memory->self, 2 * (size_t)MR_BLOCK_BYTES, "part block");
     if (taken == NULL) {
         return mr_state_no_memory(state->options.shard, "a block of the log", diag);
     }
@@ -48,7 +48,7 @@ mr_status mr_parts_read(mr_state *state, mr_diag *diag)
                 (mr_part){.sequence = sequence, .slot = i - 1};
         }
     }
-    memory->type->release(memory->self, taken, 2 * MR_BLOCK_BYTES);
+    memory->type->release(memory->self, taken, 2 * (size_t)MR_BLOCK_BYTES);
     return status;
 }
 

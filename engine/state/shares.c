@@ -208,7 +208,7 @@ static uint64_t base_bytes(const mr_state_options *options, const sizes *of)
 {
     const uint64_t chunk = mr_base_chunk_bytes(of->part_bytes);
 
-    return MR_BASE_BUFFERS * chunk + 2 * MR_BLOCK_BYTES +
+    return MR_BASE_BUFFERS * chunk + UINT64_C(2) * MR_BLOCK_BYTES +
            2 * mr_base_manifest_bytes(of->tasks, of->tables, options->memory_bytes / chunk + 2);
 }
 

@@ -106,7 +106,7 @@ mr_status mr_state_declare(mr_state *state, const mr_table_spec *spec, const cha
             .state = state, .spec = *spec, .task_index = mr_state_task_index(state, spec->task)};
         added->spec.table = stored_number(state, spec);
         (void)snprintf(added->name, sizeof(added->name), "%s", name);
-        added->pins = mr_arena_take_array(state->arena, MR_BATCH_ROWS_MAX, sizeof(*added->pins));
+        added->pins = mr_arena_take_array(state->arena, MR_BATCH_ROWS_MAX, sizeof(mr_row *));
     }
     if (added == NULL || added->pins == NULL || !mr_table_init(added) || !add_table(state, added)) {
         return mr_diag_set(diag, MR_ERR_MEMORY, 0,
@@ -487,7 +487,7 @@ static bool add_table(mr_state *state, mr_table *table)
     }
     if (state->table_count == state->table_room) {
         const uint32_t room = state->table_room == 0 ? 16 : state->table_room * 2;
-        mr_table **tables = mr_arena_take_array(state->arena, room, sizeof(*tables));
+        mr_table **tables = mr_arena_take_array(state->arena, room, sizeof(mr_table *));
         if (tables == NULL) {
             return false;
         }

@@ -149,7 +149,7 @@ mr_step mr_table_changed(mr_table *table, mr_scan *scan)
     if (scan->position[0] == 0) {
         undo = table->dirty[table->state->open].first;
     } else {
-        memcpy(&undo, &scan->position[1], sizeof(undo));
+        memcpy(&undo, &scan->position[1], sizeof(mr_undo *));
     }
     scan->row_count = 0;
     for (; undo != NULL && scan->row_count < scan->row_count_max; undo = undo->next) {
@@ -160,7 +160,7 @@ mr_step mr_table_changed(mr_table *table, mr_scan *scan)
         return MR_STEP_NEXT;
     }
     scan->position[0] = 1;
-    memcpy(&scan->position[1], &undo, sizeof(undo));
+    memcpy(&scan->position[1], &undo, sizeof(mr_undo *));
     return MR_STEP_AGAIN;
 }
 

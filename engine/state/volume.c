@@ -81,12 +81,10 @@ mr_status mr_volume_prepare(mr_state *state, mr_diag *diag)
         status = blocks != NULL ? MR_OK
                                 : mr_state_no_memory(state->options.shard, "the superblock", diag);
     }
-    if (status == MR_OK) {
+    if (blocks != NULL) {
         uint8_t *aligned =
             blocks + (MR_BLOCK_BYTES - (uintptr_t)blocks % MR_BLOCK_BYTES) % MR_BLOCK_BYTES;
         status = read_superblock(state, volume->data_file, data_bytes, aligned, diag);
-    }
-    if (blocks != NULL) {
         state->options.memory.type->release(state->options.memory.self, blocks,
                                             DATA_BYTES + MR_BLOCK_BYTES);
     }
@@ -332,8 +330,10 @@ static mr_status format(mr_state *state, int32_t data_file, uint8_t *blocks, mr_
     memcpy(&super.hash_seed, state->options.random + sizeof(super.store), sizeof(super.hash_seed));
     (void)mr_volume_fill_pair(&super, blocks); /* An odd sequence: slots 0 and 1. */
     volume->super = super;
-    const mr_transfer write = {
-        .op = MR_IO_WRITE, .file = data_file, .bytes = blocks, .size_bytes = 2 * MR_BLOCK_BYTES};
+    const mr_transfer write = {.op = MR_IO_WRITE,
+                               .file = data_file,
+                               .bytes = blocks,
+                               .size_bytes = UINT64_C(2) * MR_BLOCK_BYTES};
     const int32_t error = mr_wal_transfer(state, &write);
     if (error != 0) {
         return io_failed(state, "data: cannot be written", error, diag);
@@ -350,7 +350,7 @@ static mr_status write_again(mr_state *state, int32_t data_file, uint8_t *blocks
                                .file = data_file,
                                .offset = offset,
                                .bytes = blocks,
-                               .size_bytes = 2 * MR_BLOCK_BYTES};
+                               .size_bytes = UINT64_C(2) * MR_BLOCK_BYTES};
     const int32_t error = mr_wal_transfer(state, &write);
 
     if (error != 0) {
@@ -398,7 +398,7 @@ uint32_t mr_volume_part_bytes(const mr_state_options *options)
         bytes = bytes < PART_BYTES_MIN ? PART_BYTES_MIN : bytes;
         bytes = bytes > PART_BYTES_MAX ? PART_BYTES_MAX : bytes;
     }
-    MR_ASSERT(bytes % MR_BLOCK_BYTES == 0 && bytes >= 2 * MR_BLOCK_BYTES);
+    MR_ASSERT(bytes % MR_BLOCK_BYTES == 0 && bytes >= UINT64_C(2) * MR_BLOCK_BYTES);
     return (uint32_t)bytes;
 }
 

@@ -382,7 +382,8 @@ static bool parts_are_ahead(const mr_state *state)
     const uint64_t epoch = state->options.epoch_bytes_max / DIRTY_SHARE +
                            state->options.task_count * sizeof(mr_delta_task) +
                            state->offset_count_max * sizeof(mr_delta_offset) +
-                           state->table_count * sizeof(mr_section) + EPOCH_BLOCKS * MR_BLOCK_BYTES;
+                           state->table_count * sizeof(mr_section) +
+                           (uint64_t)EPOCH_BLOCKS * MR_BLOCK_BYTES;
     const uint64_t parts = epoch / usable + 2; /* One is lost when the file first cannot grow. */
     const uint64_t wanted = parts > MR_PARTS_AHEAD ? parts : MR_PARTS_AHEAD;
     const uint64_t part = part_of(volume, state->log.end.position);

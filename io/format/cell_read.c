@@ -276,7 +276,7 @@ static mr_row_error read_base64(const mr_cell_target *to, uint32_t row, const mr
 {
     uint8_t *out = *scratch;
 
-    if ((size_t)(scratch_end - out) < value->size_bytes / 4 * 3 || out == scratch_end) {
+    if ((size_t)(scratch_end - out) < (size_t)value->size_bytes / 4 * 3 || out == scratch_end) {
         return MR_ROW_54000;
     }
     const int64_t size_bytes =

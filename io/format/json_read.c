@@ -69,7 +69,7 @@ mr_status mr_json_open_read(void **self, const mr_read_options *options, mr_aren
     source_column *columns = mr_arena_take_array(arena, field_count, sizeof(*columns));
     mr_json_value *values = mr_arena_take_array(arena, value_count, sizeof(*values));
     const mr_record_spec **records =
-        mr_arena_take_array(arena, options->record_count + 1, sizeof(*records));
+        mr_arena_take_array(arena, options->record_count + 1, sizeof(mr_record_spec *));
 
     MR_ASSERT(options->record_count <= MR_RECORDS_MAX && value_count <= MR_JSON_PATHS_MAX);
     if (made == NULL || paths == NULL || columns == NULL || values == NULL || records == NULL) {

@@ -235,10 +235,12 @@ static void collect_headers(kafka_sink *sink, mr_task *task, const mr_batch *in,
 
     for (uint32_t i = 0; i < common->header_count; i++) {
         const mr_column *column = mr_eval_column(sink->eval, sink->first_header_expr + i);
-        sink->pairs[2 * count] = (mr_view){.bytes = (const uint8_t *)common->headers[i].name,
-                                           .size_bytes = (uint32_t)strlen(common->headers[i].name)};
-        sink->pairs[2 * count + 1] = mr_column_valid(column, out->row) ? column->as.views[out->row]
-                                                                       : (mr_view){.bytes = NULL};
+        sink->pairs[(size_t)2 * count] =
+            (mr_view){.bytes = (const uint8_t *)common->headers[i].name,
+                      .size_bytes = (uint32_t)strlen(common->headers[i].name)};
+        sink->pairs[(size_t)2 * count + 1] = mr_column_valid(column, out->row)
+                                                 ? column->as.views[out->row]
+                                                 : (mr_view){.bytes = NULL};
         count++;
     }
     count += mr_task_test_headers(task, in, out->row, &sink->pairs[(size_t)2 * count]);
@@ -259,9 +261,9 @@ static const mr_view *place_headers(const kafka_sink *sink, const output *out, u
     *room += 2 * sizeof(mr_view) * out->header_count;
     for (uint32_t i = 0; i < 2 * out->header_count; i++) {
         const mr_view *from = &sink->pairs[i];
-        views[i] =
-            (mr_view){.bytes = from->bytes == NULL ? NULL : *room, .size_bytes = from->size_bytes};
-        if (from->size_bytes > 0) {
+        views[i] = (mr_view){.bytes = NULL};
+        if (from->bytes != NULL) {
+            views[i] = (mr_view){.bytes = *room, .size_bytes = from->size_bytes};
             memcpy(*room, from->bytes, from->size_bytes);
             *room += from->size_bytes;
         }

@@ -154,7 +154,7 @@ static void await(bench *b, mr_io_completion *completions, uint32_t count)
     for (uint32_t i = 0; i < WAITS_MAX && got < count; i++) {
         got += mr_ring_reap(b->ring, completions + got, count - got);
         if (got < count) {
-            mr_ring_wait(b->ring, 1, 100 * 1000);
+            mr_ring_wait(b->ring, 1, INT64_C(100) * 1000);
         }
     }
     assert_int_equal(got, count);
@@ -418,7 +418,7 @@ static void what_is_put_back_comes_again(void **state)
 
     mr_ring_put_back(b->ring, &wake);
     mr_ring_put_back(b->ring, &wake); /* The same wake-up: once is enough. */
-    mr_ring_wait(b->ring, 1, 60 * 1000 * 1000);
+    mr_ring_wait(b->ring, 1, INT64_C(60) * 1000 * 1000);
     assert_int_equal(mr_ring_reap(b->ring, completions, 4), 1);
     assert_true(completions[0].tag == wake.tag);
     assert_int_equal(mr_ring_reap(b->ring, completions, 4), 0);
@@ -573,7 +573,8 @@ static void a_reserve_leaves_the_size(void **state)
     int descriptor = -1;
 
     assert_int_equal(file_open(b, "b", MR_FILE_CREATE, &descriptor, &size), MR_OK);
-    assert_int_equal(b->io.files->reserve(b->io.files_self, descriptor, 0, 64 * BLOCK), MR_OK);
+    assert_int_equal(b->io.files->reserve(b->io.files_self, descriptor, 0, UINT64_C(64) * BLOCK),
+                     MR_OK);
     file_close(b, descriptor);
     assert_int_equal(file_open(b, "b", MR_FILE_CREATE, &descriptor, &size), MR_OK);
     assert_int_equal(size, 0);
@@ -583,7 +584,8 @@ static void a_reserve_leaves_the_size(void **state)
 static void a_shrunk_file_is_shorter(void **state)
 {
     bench *b = *state;
-    assert_int_equal(b->io.files->shrink(b->io.files_self, b->descriptor, 2 * BLOCK), MR_OK);
+    assert_int_equal(b->io.files->shrink(b->io.files_self, b->descriptor, UINT64_C(2) * BLOCK),
+                     MR_OK);
     assert_int_equal(run(b, MR_IO_READ, 1, 1), 0);
     assert_int_equal(run(b, MR_IO_READ, 2, 1), EIO);
 }
@@ -591,8 +593,10 @@ static void a_shrunk_file_is_shorter(void **state)
 static void a_prepared_range_is_there(void **state)
 {
     bench *b = *state;
-    const mr_file_job job = {
-        .descriptor = b->descriptor, .offset = 512 * BLOCK, .size_bytes = 512 * BLOCK, .tag = 99};
+    const mr_file_job job = {.descriptor = b->descriptor,
+                             .offset = UINT64_C(512) * BLOCK,
+                             .size_bytes = UINT64_C(512) * BLOCK,
+                             .tag = 99};
     mr_io_completion completion;
 
     assert_true(mr_ring_prepare(b->ring, &job));

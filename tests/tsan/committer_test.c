@@ -124,7 +124,7 @@ void mr_txn_destroy_clients(mr_txn *txn)
     mr_txn_destroy_producer(txn);
     txn->clients.consumer = NULL;
     txn->clients.consumer_events = NULL;
-    memset(txn->clients.inputs, 0, txn->input_max * sizeof(*txn->clients.inputs));
+    memset(txn->clients.inputs, 0, txn->input_max * sizeof(rd_kafka_queue_t *));
     the_script.destroy_count++;
 }
 
@@ -230,13 +230,13 @@ static int make_closed_shard(void **state)
     shard *s = calloc(1, sizeof(*s));
     assert_non_null(s);
     s->topic = (mr_plan_topic){.name = "in"};
-    s->plan =
-        (mr_plan){.file = "test.yaml",
-                  .app = "app",
-                  .topics = &s->topic,
-                  .topic_count = 1,
-                  .has_kafka = true,
-                  .commit = {.interval_us = 100000, .transaction_timeout_us = TIMEOUT_S * 1000000}};
+    s->plan = (mr_plan){
+        .file = "test.yaml",
+        .app = "app",
+        .topics = &s->topic,
+        .topic_count = 1,
+        .has_kafka = true,
+        .commit = {.interval_us = 100000, .transaction_timeout_us = TIMEOUT_S * INT64_C(1000000)}};
     s->clock = mr_clock_system();
     for (uint32_t i = 0; i < PARTITIONS; i++) {
         s->offsets[i] = (mr_offset){.partition = i};

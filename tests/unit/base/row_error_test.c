@@ -10,7 +10,8 @@
 static void test_names(void **state)
 {
     (void)state;
-    for (mr_row_error error = 0; error < MR_ROW_ERROR_COUNT; error++) {
+    for (uint32_t i = 0; i < MR_ROW_ERROR_COUNT; i++) {
+        const mr_row_error error = (mr_row_error)i;
         assert_true(strlen(mr_row_error_name(error)) >= 2);
         assert_true(strlen(mr_row_error_text(error)) >= 8);
         for (mr_row_error other = 0; other < error; other++) {

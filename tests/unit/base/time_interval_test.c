@@ -19,7 +19,7 @@ enum { LINE_MAX_BYTES = 2048, PARTS_MAX = 5, RESULT_MAX = 128 };
 
 static const char *const range = "error 22008";
 
-/* Splits at bars; `\t` and `\n` become what they stand for. */
+/* Splits at bars, missing parts are empty; `\t` and `\n` become what they stand for. */
 static uint32_t split(char *line, char *parts[PARTS_MAX])
 {
     uint32_t count = 0;
@@ -38,6 +38,9 @@ static uint32_t split(char *line, char *parts[PARTS_MAX])
         }
     }
     *to = '\0';
+    for (uint32_t i = count; i < PARTS_MAX; i++) {
+        parts[i] = to;
+    }
     return count;
 }
 

@@ -45,7 +45,7 @@ static void test_a_pool_without_memory(void **state)
     const mr_schema *schema = mr_test_schema(arena, "a bigint, b text");
     uint32_t failures = 0;
 
-    for (size_t limit = 1024; limit < 256 * 1024; limit += 1024) {
+    for (size_t limit = 1024; limit < (size_t)256 * 1024; limit += 1024) {
         mr_arena *small = mr_arena_create(mr_memory_system(), limit, "test");
         failures += mr_batch_pool_create(small, schema, 2, 1000, false) == NULL;
         mr_arena_destroy(small);

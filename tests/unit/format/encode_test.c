@@ -240,6 +240,7 @@ static void test_room_ends(void **state)
             const uint32_t more = mr_encoder_run(self.encoder, self.batch, done, 3 - done,
                                                  self.values + done, &at, self.room + room);
             assert_true(at <= self.room + room);
+            MR_ASSERT(more <= 3 - done);
             for (uint32_t i = done; i < done + more; i++) {
                 check_value(&self, i, wanted[i]);
             }

@@ -127,9 +127,9 @@ static inline mr_select fake_select(fake *f, const mr_schema *schema, const char
     const mr_expr **exprs = mr_arena_take_array(f->arena, 32, sizeof(mr_expr *));
     uint32_t count = 0;
 
-    for (; pairs[2 * count] != NULL; count++) {
-        names[count] = pairs[2 * count];
-        exprs[count] = fake_expr(f, schema, pairs[2 * count + 1]);
+    for (; pairs[(size_t)2 * count] != NULL; count++) {
+        names[count] = pairs[(size_t)2 * count];
+        exprs[count] = fake_expr(f, schema, pairs[(size_t)2 * count + 1]);
     }
     return (mr_select){.names = names, .exprs = exprs, .count = count};
 }
@@ -141,8 +141,9 @@ static inline mr_status fake_fold(fake *f, const mr_schema *schema, const mr_col
     mr_fold_item items[32];
     uint32_t count = 0;
 
-    for (; pairs[2 * count] != NULL; count++) {
-        items[count] = (mr_fold_item){.name = pairs[2 * count], .text = pairs[2 * count + 1]};
+    for (; pairs[(size_t)2 * count] != NULL; count++) {
+        items[count] =
+            (mr_fold_item){.name = pairs[(size_t)2 * count], .text = pairs[(size_t)2 * count + 1]};
     }
     return mr_fold_compile(&scope, by, items, count, f->arena, fold, diag);
 }

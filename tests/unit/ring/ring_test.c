@@ -35,9 +35,10 @@ static bench *bench_open(const mr_sim_fault *fault)
     assert_int_equal(
         io.files->open(io.files_self, "d/f", MR_FILE_CREATE, &b->descriptor, &size, &b->diag),
         MR_OK);
-    assert_int_equal(io.files->zero_fill(io.files_self, b->descriptor, 0, BLOCKS * BLOCK), MR_OK);
+    assert_int_equal(io.files->zero_fill(io.files_self, b->descriptor, 0, (uint64_t)BLOCKS * BLOCK),
+                     MR_OK);
     assert_int_equal(mr_ring_attach(b->ring, b->descriptor, &b->file), MR_OK);
-    b->blocks = aligned_alloc(BLOCK, BLOCKS * BLOCK);
+    b->blocks = aligned_alloc(BLOCK, (size_t)BLOCKS * BLOCK);
     assert_non_null(b->blocks);
     mr_sim_disk_fault(b->disk, fault);
     return b;
@@ -91,7 +92,7 @@ static void all_content_arrives(const mr_sim_fault *fault)
     }
     submit_all(b, MR_IO_WRITE);
     assert_int_equal(await(b, BLOCKS), 0);
-    memset(b->blocks, 0, BLOCKS * BLOCK);
+    memset(b->blocks, 0, (size_t)BLOCKS * BLOCK);
     submit_all(b, MR_IO_READ);
     assert_int_equal(await(b, BLOCKS), 0);
     for (uint32_t i = 0; i < BLOCKS * BLOCK; i++) {

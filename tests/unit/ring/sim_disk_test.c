@@ -33,7 +33,8 @@ static void open_file(bench *b)
         io.files->open(io.files_self, "d/f", MR_FILE_CREATE, &b->descriptor, &size, &b->diag),
         MR_OK);
     if (size == 0) {
-        assert_int_equal(io.files->zero_fill(io.files_self, b->descriptor, 0, 16 * BLOCK), MR_OK);
+        assert_int_equal(io.files->zero_fill(io.files_self, b->descriptor, 0, UINT64_C(16) * BLOCK),
+                         MR_OK);
     }
     assert_int_equal(mr_ring_attach(b->ring, b->descriptor, &b->file), MR_OK);
 }
@@ -110,7 +111,7 @@ static void test_a_crash_tears_inside_a_block(void **state)
     assert_int_equal(await(&b), 0);
     const uint8_t *bytes = after_crash(&b, keep);
     for (uint32_t sector = 0; sector < SECTORS; sector++) {
-        assert_int_equal(bytes[sector * 512], sector == 0 || sector == 2 ? 7 : 0);
+        assert_int_equal(bytes[(size_t)sector * 512], sector == 0 || sector == 2 ? 7 : 0);
     }
     bench_close(&b);
 }

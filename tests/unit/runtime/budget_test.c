@@ -30,7 +30,7 @@ static void test_parts_fit_the_total(void **state)
         const uint64_t sum =
             budget.fixed + budget.kafka + shards * (budget.shard_batches + budget.shard_store);
         assert_true(sum <= budget.total);
-        assert_true(sum + shards * 4 * MIB > budget.total);
+        assert_true(sum + 4 * MIB * shards > budget.total);
         assert_int_equal(budget.kafka, 1024 * MIB);
         assert_true(2 * budget.shard_arena <= budget.shard_kafka * 2 / 5);
         assert_int_equal(budget.shard_arena % 4096, 0);
@@ -70,7 +70,7 @@ static void test_the_buffers_of_the_store_count(void **state)
     (void)state;
     mr_budget budget;
     mr_diag diag;
-    const uint64_t epoch = 4 * 8 * MIB;
+    const uint64_t epoch = 32 * MIB;
     const mr_state_options options = {.directory = "", .task_count = 4, .epoch_bytes_max = epoch};
     const uint64_t overhead = mr_state_overhead_bytes(&options);
     assert_true(overhead > epoch + 1 * MIB); /* A delta, and the buffers of a base. */

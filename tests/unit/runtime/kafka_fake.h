@@ -218,8 +218,10 @@ static void fake_apply(fake_kafka *kafka)
             to->header_count = from->header_count;
             MR_ASSERT(from->header_count <= MR_LENGTH(to->headers));
             for (uint32_t h = 0; h < from->header_count; h++) {
-                fake_text(to->headers[h][0], sizeof(to->headers[h][0]), from->headers[2 * h]);
-                fake_text(to->headers[h][1], sizeof(to->headers[h][1]), from->headers[2 * h + 1]);
+                fake_text(to->headers[h][0], sizeof(to->headers[h][0]),
+                          from->headers[(size_t)2 * h]);
+                fake_text(to->headers[h][1], sizeof(to->headers[h][1]),
+                          from->headers[(size_t)2 * h + 1]);
             }
         }
     }

@@ -6,7 +6,9 @@
 
 #include <cmocka.h>
 
-enum { INTERVAL_US = 100000, MIB = 1 << 20 };
+#define MIB (UINT64_C(1) << 20)
+
+enum { INTERVAL_US = 100000 };
 
 static void test_nothing_measured_is_no_limit(void **state)
 {

@@ -245,11 +245,11 @@ static void test_what_passes_doubles_the_limit(void **state)
         assert_false(mr_mark_passed(&mark, &passed, limit, 1000));
         assert_true(mr_mark_passed(&mark, &passed, limit, 1000));
         assert_true(mark.limit == 2 * limit || mark.limit == 0);
-        total += 2 * limit;
+        total += UINT64_C(2) * limit;
         epochs += 2;
     }
     assert_int_equal(epochs, 22);
-    assert_true(total >= 2 * 1000); /* Two epochs as usual may have been under way. */
+    assert_true(total >= 2000); /* Two epochs as usual may have been under way. */
     mark = (mr_mark){.limit = 8};
     for (uint32_t i = 1; i < 16; i++) { /* Small epochs prove little. */
         assert_false(mr_mark_passed(&mark, &passed, 1, 1000));

@@ -172,7 +172,7 @@ static void test_a_slow_disk_holds_input_back(void **state)
         const uint64_t held = records_in(f) - committed_in(f);
         most = held > most ? held : most;
     }
-    assert_true(most > EPOCH_ROWS && most <= 2 * (EPOCH_ROWS + EPOCH_ROWS));
+    assert_true(most > EPOCH_ROWS && most <= UINT64_C(2) * (EPOCH_ROWS + EPOCH_ROWS));
     mr_sim_disk_fault(disk, &(mr_sim_fault){.delay_max = 0});
     drive(f, all_committed);
     check_all(f);

@@ -31,11 +31,11 @@ static void test_a_shard_that_stands_is_told_once(void **state)
         assert_int_equal(mr_watchdog_look(&dog, turns, now_us), MR_WATCH_NOTHING);
     }
     assert_int_equal(stand(&dog, 999, &now_us, LIMIT_US - LOOK_US), 0);
-    assert_int_equal(stand(&dog, 999, &now_us, 6 * LIMIT_US), 1);
+    assert_int_equal(stand(&dog, 999, &now_us, INT64_C(6) * LIMIT_US), 1);
     assert_int_equal(mr_watchdog_look(&dog, 1000, now_us), MR_WATCH_TURNS);
     assert_int_equal(mr_watchdog_look(&dog, 1001, now_us + LOOK_US), MR_WATCH_NOTHING);
-    now_us += 2 * LOOK_US;
-    assert_int_equal(stand(&dog, 1001, &now_us, 2 * LIMIT_US), 1);
+    now_us += INT64_C(2) * LOOK_US;
+    assert_int_equal(stand(&dog, 1001, &now_us, INT64_C(2) * LIMIT_US), 1);
 }
 
 /* SIGSTOP and SIGCONT of the process: control did not look, so it cannot blame the shard. */

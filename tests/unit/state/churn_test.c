@@ -189,7 +189,7 @@ static uint32_t draw_size(world *w)
 static bool random_epoch(world *w, bool is_filling)
 {
     const uint32_t ops = 1 + (uint32_t)rig_draw(w->r, is_filling ? 60 : 12);
-    const uint64_t most = w->r->options.epoch_bytes_max - 2 * VALUE_MAX;
+    const uint64_t most = w->r->options.epoch_bytes_max - UINT64_C(2) * VALUE_MAX;
 
     for (uint32_t i = 0; i < ops && mr_state_dirty_bytes(w->r->state) < most; i++) {
         uint32_t key = (uint32_t)rig_draw(w->r, KEYS);
@@ -270,7 +270,8 @@ static uint32_t fill(world *w, uint32_t from, uint32_t size)
     uint32_t key = from;
 
     for (; key < CELLS; key++) {
-        if (mr_state_dirty_bytes(w->r->state) + 2 * size > w->r->options.epoch_bytes_max / 2) {
+        if (mr_state_dirty_bytes(w->r->state) + UINT64_C(2) * size >
+            w->r->options.epoch_bytes_max / 2) {
             assert_true(commit(w));
         }
         if (used_bytes(w) > FILL_BYTES) {
@@ -358,7 +359,9 @@ static void test_shrunk_values_make_room(void **state)
         const uint32_t count = fill(w, 0, sizes[from]);
         change_all(w, count, to);
         const uint32_t more = fill(w, count, to);
-        const uint32_t percent = more * 100 / fill_fresh(to);
+        const uint32_t fresh = fill_fresh(to);
+        MR_ASSERT(fresh > 0);
+        const uint32_t percent = more * 100 / fresh;
         least = percent < least ? percent : least;
         check(w);
         world_close(w);

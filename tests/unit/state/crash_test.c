@@ -42,7 +42,7 @@ static void try_subsets(const mr_sim_disk *disk, const rig *r, const rig_past *c
     uint8_t digests_again[RIG_TASKS][16];
 
     for (uint32_t subset = 0; subset < 1u << bits; subset++) {
-        uint8_t keep[4096];
+        uint8_t keep[4096] = {0};
         /* Beyond the first bits sectors share their fate, so that whole blocks appear too. */
         for (uint32_t i = 0; i < pending && i < sizeof(keep) * 8; i++) {
             const uint32_t bit = pending <= SUBSET_BITS_MAX ? i : i * bits / pending;

@@ -61,7 +61,7 @@ static void put_sum(uint8_t *bytes, uint64_t size, uint64_t position, uint64_t f
 static void write_superblocks(writer *w, uint32_t minor)
 {
     for (uint32_t copy = 0; copy < 2; copy++) { /* Sequence 1: slots 0 and 1. */
-        uint8_t *block = w->data + copy * BLOCK;
+        uint8_t *block = w->data + (size_t)copy * BLOCK;
         memset(block, 0, BLOCK);
         memcpy(block, "MRSUPER1", 8);
         put16(block, 8, 1);
@@ -254,7 +254,7 @@ static writer *write_all(void)
     write_delta(w, NULL, 0);
     write_delta(w, second, MR_LENGTH(second));
     write_delta(w, third, MR_LENGTH(third));
-    assert_true(w->position > 2 * PART);
+    assert_true(w->position > UINT64_C(2) * PART);
     return w;
 }
 
@@ -316,7 +316,8 @@ static void test_a_directory_of_1_0_is_read_as_it_is(void **state)
     const rig_past committed = r->pasts[r->past_count - 1];
     rig_close(r);
     uint64_t size = 0;
-    assert_memory_equal(mr_sim_disk_file(disk, "dir/shard-0.data", &size), w->data, 2 * BLOCK);
+    assert_memory_equal(mr_sim_disk_file(disk, "dir/shard-0.data", &size), w->data,
+                        (size_t)2 * BLOCK);
     assert_non_null(mr_sim_disk_file(disk, "dir/shard-0.wal", &size));
     for (uint64_t part = 0; part < size / PART; part++) {
         const uint64_t number = number_at(disk, "dir/shard-0.wal", part * PART + 24, 8);
@@ -407,7 +408,7 @@ static void test_what_a_store_without_a_base_cannot_say(void **state)
     for (size_t i = 0; i < MR_LENGTH(fields); i++) {
         writer *w = write_all();
         for (uint32_t copy = 0; copy < 2; copy++) {
-            uint8_t *block = w->data + copy * BLOCK;
+            uint8_t *block = w->data + (size_t)copy * BLOCK;
             memcpy(block + fields[i][0], &fields[i][2], fields[i][1]);
             memset(block + 152, 0, 16);
             put_sum(block, BLOCK, (uint64_t)copy * BLOCK, 152);

@@ -81,7 +81,7 @@ static void test_input_waits_and_the_open_epoch_is_finished(void **state)
     assert_int_not_equal(demand(r) & MR_DEMAND_PAUSE_INPUT, 0);
 
     mr_sim_disk_fault(disk, &roomy);
-    turns(r, 2 * SECOND_US);
+    turns(r, INT64_C(2) * SECOND_US);
     assert_int_equal(demand(r) & (MR_DEMAND_PAUSE_INPUT | MR_DEMAND_SPACE), 0);
     rig_work(r, 20);
     r->past_count = 0;
@@ -119,7 +119,7 @@ static void test_input_waits_until_enough_is_set_aside(void **state)
     }
     assert_true(mr_sim_disk_call_count(disk) >= calls + 3);
     mr_sim_disk_fault(disk, &roomy);
-    turns(r, 3 * SECOND_US);
+    turns(r, INT64_C(3) * SECOND_US);
     assert_int_equal(demand(r) & MR_DEMAND_PAUSE_INPUT, 0);
     rig_free(r);
     mr_sim_disk_destroy(disk);
@@ -219,7 +219,7 @@ static void test_a_base_waits_for_room(void **state)
     assert_true(mr_sim_disk_call_count(disk) <= calls + 1);
     mr_sim_disk_fault(disk, &roomy);
     for (uint32_t i = 0; i < WAITS && (demand(r) & MR_DEMAND_PAUSE_INPUT) != 0; i++) {
-        serve(r, 3 * SECOND_US, &last);
+        serve(r, INT64_C(3) * SECOND_US, &last);
     }
     mr_state_read_stats(r->state, &stats);
     assert_int_equal(stats.base_count, 1);
