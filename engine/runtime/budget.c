@@ -2,9 +2,10 @@
  * budget.c - one number becomes all limits: how memory.total is divided.
  *
  * memory.kafka (a quarter, at least 256 MiB) is shared by the shards: 40 % of a shard's part are
- * its two output arenas, the rest bounds the client's queues. Batches, tasks and operators have a
- * ceiling each; the store gets what is left, for records and for every buffer it has. If the parts
- * do not fit, start is refused with the table and the smallest total that works. Thread: control.
+ * its two output arenas, the rest bounds the client's queues; what each partition and shard needs
+ * at least counts where that is more. Batches, tasks and operators have a ceiling each; the store
+ * gets what is left, for records and for every buffer it has. If the parts do not fit, start is
+ * refused with the table and the smallest total that works. Thread: control.
  */
 #include "engine/runtime/runtime_private.h"
 #include <stdio.h>
@@ -57,6 +58,12 @@ mr_status mr_budget_compute(const mr_plan *plan, uint64_t machine_bytes, uint32_
     budget->shard_arena = budget->shard_kafka * ARENA_PERCENT / 100 / 4096 * 4096;
     if (budget->shard_arena < MR_ARENA_BYTES_MIN) {
         budget->shard_arena = MR_ARENA_BYTES_MIN;
+    }
+    if (plan->has_kafka) { /* Many partitions or shards: what each needs is more than its part. */
+        const uint64_t needed =
+            2 * budget->shard_arena +
+            mr_kafka_queue_bytes(budget->shard_kafka, mr_budget_inputs(plan) * lanes_per_shard);
+        budget->kafka = needed * shard_count > budget->kafka ? needed * shard_count : budget->kafka;
     }
     budget->shard_batches = batches_bytes(plan, lanes_per_shard);
     const uint64_t others = budget->fixed + budget->kafka + budget->shard_batches * shard_count;

@@ -515,6 +515,9 @@ mr_status mr_mark_file_write(mr_block_file *file, const mr_mark *mark, mr_diag *
 typedef struct mr_budget { /* What memory.total becomes; bytes, per shard where named so. */
     uint64_t total, kafka, shard_kafka, shard_arena, shard_batches, shard_store, fixed;
 } mr_budget;
+/* Memory of the machine, or the least limit of this process's control groups, in bytes. `root`: in
+ * front of /proc and /sys; "" but in tests. */
+uint64_t mr_machine_memory_bytes(const char *root);
 /* Sources of the plan: input partitions of a task. */
 uint32_t mr_budget_inputs(const mr_plan *plan);
 mr_status mr_budget_compute(const mr_plan *plan, uint64_t machine_bytes, uint32_t shard_count,

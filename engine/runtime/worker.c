@@ -86,7 +86,6 @@ static void end_process(const mr_worker *worker);
 static void request_stop(mr_worker *worker, bool abandon);
 static void log_started(const mr_worker *worker);
 static void log_progress(mr_worker *worker, bool is_final);
-static uint64_t machine_bytes(void);
 static uint32_t usable_cores(uint32_t *cores, uint32_t count_max);
 static void sleep_drain(void *self, int descriptor);
 static void sleep_wait(void *self, const int *descriptors, uint32_t count, int64_t timeout_us);
@@ -188,8 +187,8 @@ static mr_status plan_worker(mr_worker *worker, mr_diag *diag)
         return status;
     }
     const uint32_t lanes = (worker->set.count + worker->shard_count - 1) / worker->shard_count;
-    status = mr_budget_compute(options->plan, machine_bytes(), worker->shard_count, lanes,
-                               &worker->budget, diag);
+    status = mr_budget_compute(options->plan, mr_machine_memory_bytes(""), worker->shard_count,
+                               lanes, &worker->budget, diag);
     if (status != MR_OK) {
         return status;
     }
@@ -419,7 +418,7 @@ static mr_status start_shard(mr_worker *worker, uint32_t index, mr_diag *diag)
     thread->options.turns = worker->shard_count > 1 ? &worker->turns : NULL;
     thread->options.retry_poison = options->retry_poison;
     thread->options.known_partitions = worker->known_partitions;
-#ifdef MR_CRASH_POINTS
+#if defined(MR_CRASH_POINTS) && MR_CRASH_POINTS
     thread->options.test_headers = getenv("MR_TEST_HEADERS") != NULL;
 #endif
     if (options->plan->has_kafka) {
@@ -698,22 +697,6 @@ static void log_progress(mr_worker *worker, bool is_final)
 }
 
 /* ---- The machine ---- */
-
-/* Physical memory, or the container's limit where that is lower. */
-static uint64_t machine_bytes(void)
-{
-    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    char text[32];
-    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
-    if (file != NULL) {
-        if (fgets(text, sizeof(text), file) != NULL) {
-            const uint64_t limit = strtoull(text, NULL, 10); /* "max" is 0: no limit. */
-            bytes = limit > 0 && limit < bytes ? limit : bytes;
-        }
-        fclose(file);
-    }
-    return bytes;
-}
 
 static uint32_t usable_cores(uint32_t *cores, uint32_t count_max)
 {

@@ -101,6 +101,10 @@ typedef struct mr_kafka_options {
     mr_log *log;
 } mr_kafka_options;
 
+/* What the queues of the client of `inputs` partitions may take, in bytes, with a part of
+ * memory.kafka: 60 % of it, or more where the least that a partition needs binds. */
+uint64_t mr_kafka_queue_bytes(uint64_t part_bytes, uint32_t inputs);
+
 /* librdkafka behind the seam. Starts the committer thread; connects to nothing yet. */
 MR_MUST_USE mr_status mr_kafka_open(const mr_kafka_options *options, mr_kafka *kafka,
                                     mr_diag *diag);

@@ -20,7 +20,7 @@ enum {
     PRODUCER_OBJECT_BYTES = 256,
     FETCH_PARTITION_BYTES = 4 << 20,
     FETCH_BYTES_MAX = 8 << 20, /* Larger responses are new pages each time, and leave the caches. */
-    QUEUED_MESSAGES_MIN = 1000,
+    QUEUED_MESSAGES_MIN = 200, /* Of a partition. */
     QUEUED_MESSAGES_MAX = 10000000, /* librdkafka's own limits. */
     QUEUED_KIB_MIN = 64,
     QUEUED_KIB_MAX = 2097151,
@@ -78,6 +78,15 @@ mr_status mr_client_new(const mr_client_settings *settings, rd_kafka_t **client,
     }
     rd_kafka_conf_destroy(c.conf);
     return c.status;
+}
+
+uint64_t mr_kafka_queue_bytes(uint64_t part_bytes, uint32_t inputs)
+{
+    const uint64_t share = part_bytes / 5;
+    const uint64_t objects = (uint64_t)inputs * QUEUED_MESSAGES_MIN * MESSAGE_OBJECT_BYTES;
+    const uint64_t payload = (uint64_t)inputs * QUEUED_KIB_MIN * 1024;
+
+    return (objects > share ? objects : share) + (payload > share ? payload : share) + share;
 }
 
 /* ---- Helpers ---- */

@@ -272,10 +272,10 @@ static mr_status read_topic(preflight *p, const char *name, uint32_t *count, mr_
 {
     rd_kafka_topic_t *topic = rd_kafka_topic_new(p->client, name, NULL);
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    mr_status status = MR_ERR_UNREACHABLE;
+    mr_status status = MR_OK;
 
     MR_ASSERT(topic != NULL);
-    while (mr_status_class(status) == MR_CLASS_RETRY && remaining_ms(p) > 0) {
+    do { /* Once at least: others may have used the time up. */
         const struct rd_kafka_metadata *metadata = NULL;
         code = rd_kafka_metadata(p->client, 0, topic, &metadata, CALL_MS);
         *count = 0;
@@ -295,7 +295,7 @@ static mr_status read_topic(preflight *p, const char *name, uint32_t *count, mr_
         if (status != MR_OK) {
             status = mr_verdict_tell(&verdict, &fault, name, rd_kafka_err2str(code), diag);
         }
-    }
+    } while (mr_status_class(status) == MR_CLASS_RETRY && remaining_ms(p) > 0);
     rd_kafka_topic_destroy(topic);
     return status;
 }
@@ -379,9 +379,9 @@ static mr_status check_inputs(const mr_plan *plan, const uint32_t *counts, mr_di
 static mr_status check_group(preflight *p, mr_diag *diag)
 {
     const char *group = p->plan->app;
-    mr_status status = MR_ERR_UNREACHABLE;
+    mr_status status = MR_OK;
 
-    while (mr_status_class(status) == MR_CLASS_RETRY && remaining_ms(p) > 0) {
+    do {
         rd_kafka_queue_t *queue = rd_kafka_queue_new(p->client);
         rd_kafka_AdminOptions_t *options =
             rd_kafka_AdminOptions_new(p->client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
@@ -413,7 +413,7 @@ static mr_status check_group(preflight *p, mr_diag *diag)
         }
         rd_kafka_AdminOptions_destroy(options);
         rd_kafka_queue_destroy(queue);
-    }
+    } while (mr_status_class(status) == MR_CLASS_RETRY && remaining_ms(p) > 0);
     return status;
 }
 

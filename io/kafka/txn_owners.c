@@ -15,12 +15,17 @@
 enum {
     RIVAL_WAIT_MS_MIN = 1000, /* Time for a rival to claim what it has fenced. */
     RIVAL_WAIT_MS_SPREAD = 2000,
-    RETRY_MS = 100
+    RETRY_MS = 100,
+    WORDS_BYTES = 400
 };
 
 static mr_status find_rival(mr_txn *txn, mr_diag *diag);
 static mr_status peek_owners(mr_txn *txn, uint64_t generation, mr_diag *diag);
 static rd_kafka_resp_err_t list_offsets(mr_txn *txn, char *words, size_t words_size);
+static rd_kafka_event_t *ask_offsets(mr_txn *txn, bool is_stable);
+static const rd_kafka_group_result_t *group_of(rd_kafka_event_t *event);
+static void name_unstable(mr_txn *txn, const char *code_words, char words[WORDS_BYTES]);
+static const mr_owner_view *owner_of(const mr_txn *txn, const rd_kafka_topic_partition_t *entry);
 static void take_views(mr_txn *txn, const rd_kafka_topic_partition_list_t *list,
                        mr_owner_view *views);
 static mr_status fence_foreign(mr_txn *txn, const mr_owner_view *views, uint64_t generation,
@@ -138,6 +143,32 @@ static mr_status peek_owners(mr_txn *txn, uint64_t generation, mr_diag *diag)
 /* One ListConsumerGroupOffsets, unstable offsets allowed, into `peeked`. */
 static rd_kafka_resp_err_t list_offsets(mr_txn *txn, char *words, size_t words_size)
 {
+    rd_kafka_event_t *event = ask_offsets(txn, false);
+    const rd_kafka_group_result_t *group = NULL;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+
+    snprintf(words, words_size, "no answer");
+    if (event != NULL) {
+        code = rd_kafka_event_error(event);
+        snprintf(words, words_size, "%s", rd_kafka_event_error_string(event));
+        group = group_of(event);
+    }
+    const rd_kafka_error_t *error = group != NULL ? rd_kafka_group_result_error(group) : NULL;
+    if (error != NULL) {
+        code = rd_kafka_error_code(error);
+        snprintf(words, words_size, "%s", rd_kafka_error_string(error));
+    } else if (group != NULL) {
+        take_views(txn, rd_kafka_group_result_partitions(group), txn->peeked);
+    }
+    if (event != NULL) {
+        rd_kafka_event_destroy(event);
+    }
+    return code;
+}
+
+/* NULL = no answer in time. The caller destroys it. */
+static rd_kafka_event_t *ask_offsets(mr_txn *txn, bool is_stable)
+{
     rd_kafka_t *client = txn->clients.consumer;
     rd_kafka_topic_partition_list_t *list = list_inputs(txn);
     rd_kafka_ListConsumerGroupOffsets_t *request =
@@ -146,38 +177,31 @@ static rd_kafka_resp_err_t list_offsets(mr_txn *txn, char *words, size_t words_s
         rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     char text[256];
-    size_t count = 0;
 
     (void)rd_kafka_AdminOptions_set_request_timeout(options, MR_CALL_MS, text, sizeof(text));
+    if (is_stable) {
+        rd_kafka_error_destroy(rd_kafka_AdminOptions_set_require_stable_offsets(options, 1));
+    }
     rd_kafka_ListConsumerGroupOffsets(client, &request, 1, options, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 2 * MR_CALL_MS);
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    snprintf(words, words_size, "no answer");
-    if (event != NULL) {
-        code = rd_kafka_event_error(event);
-        snprintf(words, words_size, "%s", rd_kafka_event_error_string(event));
-        const rd_kafka_ListConsumerGroupOffsets_result_t *result =
-            rd_kafka_event_ListConsumerGroupOffsets_result(event);
-        const rd_kafka_group_result_t *const *groups =
-            code != RD_KAFKA_RESP_ERR_NO_ERROR
-                ? NULL
-                : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
-        if (count == 1) {
-            const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[0]);
-            if (error != NULL) {
-                code = rd_kafka_error_code(error);
-                snprintf(words, words_size, "%s", rd_kafka_error_string(error));
-            } else {
-                take_views(txn, rd_kafka_group_result_partitions(groups[0]), txn->peeked);
-            }
-        }
-        rd_kafka_event_destroy(event);
-    }
     rd_kafka_queue_destroy(queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_ListConsumerGroupOffsets_destroy(request);
     rd_kafka_topic_partition_list_destroy(list);
-    return code;
+    return event;
+}
+
+/* NULL = the call failed. */
+static const rd_kafka_group_result_t *group_of(rd_kafka_event_t *event)
+{
+    size_t count = 0;
+
+    if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return NULL;
+    }
+    const rd_kafka_group_result_t *const *groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
+        rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
+    return count == 1 ? groups[0] : NULL;
 }
 
 /* Stable offsets: waits for every undecided transaction on them. */
@@ -203,13 +227,52 @@ static mr_status read_stable(mr_txn *txn, rd_kafka_topic_partition_list_t *list,
         if (mr_status_class(status) != MR_CLASS_RETRY) {
             return mr_diag_frame(diag, status, "%s", where);
         }
+        char words[WORDS_BYTES];
+        name_unstable(txn, rd_kafka_err2str(code), words);
         mr_txn_log_wait(txn,
                         "committed offsets are not stable yet: another transaction on them "
                         "is undecided",
-                        rd_kafka_err2str(code), &logged_ms);
+                        words, &logged_ms);
         mr_txn_pause(txn, generation, RETRY_MS);
     }
     return mr_diag_set(diag, MR_ERR_TXN_ABORTED, 0, "abandoned");
+}
+
+/* The first partition whose offset is pending, and who wrote the one before; else `code_words`. */
+static void name_unstable(mr_txn *txn, const char *code_words, char words[WORDS_BYTES])
+{
+    rd_kafka_event_t *event = ask_offsets(txn, true);
+    const rd_kafka_group_result_t *group = event != NULL ? group_of(event) : NULL;
+    const rd_kafka_topic_partition_list_t *list =
+        group != NULL ? rd_kafka_group_result_partitions(group) : NULL;
+
+    (void)snprintf(words, WORDS_BYTES, "%s", code_words);
+    for (int i = 0; list != NULL && i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *entry = &list->elems[i];
+        if (entry->err == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT) {
+            const mr_owner_view *owner = owner_of(txn, entry);
+            (void)snprintf(words, WORDS_BYTES, "%s-%" PRId32 ": committed by %s before",
+                           entry->topic, entry->partition,
+                           owner != NULL && owner->is_ours ? owner->owner : "nobody known");
+            break;
+        }
+    }
+    if (event != NULL) {
+        rd_kafka_event_destroy(event);
+    }
+}
+
+/* As it was peeked; NULL = not an input of ours. */
+static const mr_owner_view *owner_of(const mr_txn *txn, const rd_kafka_topic_partition_t *entry)
+{
+    for (uint32_t i = 0; i < txn->input_count; i++) {
+        const char *topic = txn->options->plan->topics[txn->offsets[i].topic].name;
+        if (txn->offsets[i].partition == (uint32_t)entry->partition &&
+            strcmp(topic, entry->topic) == 0) {
+            return &txn->peeked[i];
+        }
+    }
+    return NULL;
 }
 
 static void take_views(mr_txn *txn, const rd_kafka_topic_partition_list_t *list,

@@ -17,7 +17,8 @@ RELEASE = pathlib.Path(os.environ.get("MR_RELEASE_DIR") or ROOT / "build" / "rel
 # Where the core ends: what runs on a shard makes no system call, starts no thread, reads no clock.
 CORE = ("engine/batch/", "engine/state/", "engine/runtime/", "operators/")
 # These run the threads of a worker, around the core.
-NOT_CORE = {"engine/runtime/worker.c", "engine/runtime/block_file.c"}
+NOT_CORE = {"engine/runtime/worker.c", "engine/runtime/block_file.c",
+            "engine/runtime/machine_memory.c"}
 CORE_MAY_CALL = re.compile(
     r"mr_\w+|mem(cpy|move|set|cmp|chr|rchr|mem)|str(len|nlen|cmp|ncmp|chr|rchr|str|spn|cspn|tol+|"
     r"toul+|tod|casecmp|ncasecmp)|v?snprintf|bsearch|qsort(_r)?|abort|"
@@ -25,7 +26,7 @@ CORE_MAY_CALL = re.compile(
     r"ldexp|frexp|modf|pow|sqrt|log(2|10)?|exp|__(u?(div|mod)|float|fix)\w*|__stack_chk_fail|"
     r"__(mem|str|v?snprintf)\w*_chk|__isoc\d+_\w+|__errno_location|_GLOBAL_OFFSET_TABLE_|__cpu_\w+|"
     r"__ctype_\w+|__popcount\w+|__ctz\w+|__clz\w+|XXH\w+|__tls_get_addr")
-HOOKS = (b"MR_CRASH_AT", b"MR_STOP_AT", b"MR_BUG")
+HOOKS = (b"MR_CRASH_AT", b"MR_STOP_AT", b"MR_BUG", b"MR_TEST_HEADERS")
 MUTABLE = re.compile(r"\.(data|bss|tdata|tbss|ldata|lbss)(\.(?!rel\.ro)[\w.]+)?$|\*COM\*")
 
 

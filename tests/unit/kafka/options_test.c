@@ -68,7 +68,7 @@ static void test_consumer_keys(void **state)
     expect(client, "enable.partition.eof", "true");
     expect(client, "check.crcs", "true");
     /* The floors. */
-    expect(client, "queued.min.messages", "1000");
+    expect(client, "queued.min.messages", "200");
     expect(client, "queued.max.messages.kbytes", "64");
     expect(client, "fetch.message.max.bytes", "4194304");
     rd_kafka_destroy(client);

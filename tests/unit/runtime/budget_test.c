@@ -88,6 +88,29 @@ static void test_the_buffers_of_the_store_count(void **state)
     assert_true(budget.shard_store >= overhead + 3 * epoch);
 }
 
+/* Each partition keeps some records queued, each shard has arenas, whatever their part is. */
+static void test_what_many_partitions_and_shards_need_counts(void **state)
+{
+    (void)state;
+    mr_budget budget;
+    mr_diag diag;
+    const mr_plan_node source = {.kind = MR_NODE_SOURCE};
+    mr_plan plan = plan_of(16384);
+    plan.nodes = &source;
+    plan.node_count = 1;
+    plan.memory.kafka = (mr_plan_size){.bytes = 256 * MIB};
+    assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, 1, 100, &budget, &diag), MR_OK);
+    assert_int_equal(budget.kafka, 256 * MIB);
+    assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, 1, 2000, &budget, &diag), MR_OK);
+    /* 200 message objects of 304 bytes and 64 KiB of payload a partition, 60 % of the part. */
+    const uint64_t part = 256 * MIB;
+    assert_int_equal(budget.kafka, 2 * budget.shard_arena + part / 5 +
+                                       2000 * (200 * UINT64_C(304) + 64 * UINT64_C(1024)));
+    assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, 64, 1, &budget, &diag), MR_OK);
+    assert_int_equal(budget.shard_arena, 4 * MIB);
+    assert_int_equal(budget.kafka, 64 * (2 * 4 * MIB + 3 * (budget.shard_kafka / 5)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +118,7 @@ int main(void)
         cmocka_unit_test(test_share_of_the_machine),
         cmocka_unit_test(test_refusal_names_a_total_that_works),
         cmocka_unit_test(test_the_buffers_of_the_store_count),
+        cmocka_unit_test(test_what_many_partitions_and_shards_need_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
