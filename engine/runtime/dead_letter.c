@@ -87,6 +87,10 @@ void mr_letter_of_row(mr_task *task, uint32_t dlq, const mr_batch *in, uint32_t 
     dead_letter letter = {.value = {.bytes = shard->row_text, .size_bytes = size},
                           .timestamp_ms = time_us / 1000};
 
+    if (size == 0) {
+        letter.value =
+            text_view("{\"omitted\":\"row larger than 1 MiB as JSON\"}"); /* MR_ROW_TEXT_BYTES */
+    }
     add_reason(task, &letter, why);
     add_number(&letter, "millrace.error.partition", 0, task->lane->partition);
     add_header(&letter, "millrace.error.payload", "row");

@@ -65,7 +65,7 @@ typedef struct mr_shard_options {
 
 typedef struct mr_shard_counters { /* One writer: the shard. */
     mr_counter records_in, records_out, bytes_in, rejected, dead_letters, dropped;
-    mr_counter epochs, recoveries, repeated, misplaced, credit_waits, commit_waits;
+    mr_counter epochs, recoveries, repeated, misplaced, credit_waits;
     mr_counter committed_in; /* Input records of acked epochs. */
     mr_counter is_running;   /* 1 after the claim is committed. */
     mr_counter is_drained;   /* 1: bounded inputs are at their end, all committed. */

@@ -660,36 +660,50 @@ static void log_started(const mr_worker *worker)
     mr_log_event(worker->options->log, MR_LOG_INFO, "worker", "running", fields, MR_LENGTH(fields));
 }
 
+/* What is told of all shards together: sums, and the longest turn. */
 static void log_progress(mr_worker *worker, bool is_final)
 {
-    uint64_t in = 0, committed = 0, out = 0, keys = 0, dead = 0, dropped = 0, epochs = 0;
+    enum { COMMITTED = 1, SUMS = 12 };
+    static const struct {
+        const char *name;
+        size_t at;
+    } sums[SUMS] = {{"in", offsetof(mr_shard_counters, records_in)},
+                    {"committed", offsetof(mr_shard_counters, committed_in)},
+                    {"out", offsetof(mr_shard_counters, records_out)},
+                    {"rejected", offsetof(mr_shard_counters, rejected)},
+                    {"dead_letters", offsetof(mr_shard_counters, dead_letters)},
+                    {"dropped", offsetof(mr_shard_counters, dropped)},
+                    {"repeated", offsetof(mr_shard_counters, repeated)},
+                    {"misplaced", offsetof(mr_shard_counters, misplaced)},
+                    {"keys", offsetof(mr_shard_counters, state_keys)},
+                    {"epochs", offsetof(mr_shard_counters, epochs)},
+                    {"recoveries", offsetof(mr_shard_counters, recoveries)},
+                    {"credit_waits", offsetof(mr_shard_counters, credit_waits)}};
     const int64_t now_us = worker->clock.type->monotonic_us(worker->clock.self);
+    mr_log_field fields[SUMS + 2];
+    uint64_t cycle_us_max = 0;
+
+    for (uint32_t k = 0; k < SUMS; k++) {
+        fields[k] = (mr_log_field){.name = sums[k].name};
+    }
     for (uint32_t i = 0; i < worker->shard_count; i++) {
         const mr_shard_counters *counters =
             atomic_load_explicit(&worker->threads[i].counters, memory_order_acquire);
-        if (counters == NULL) {
-            continue;
+        for (uint32_t k = 0; counters != NULL && k < SUMS; k++) {
+            const void *counter = (const uint8_t *)counters + sums[k].at;
+            fields[k].number += (int64_t)mr_counter_read(counter);
         }
-        in += mr_counter_read(&counters->records_in);
-        committed += mr_counter_read(&counters->committed_in);
-        out += mr_counter_read(&counters->records_out);
-        keys += mr_counter_read(&counters->state_keys);
-        dead += mr_counter_read(&counters->dead_letters);
-        dropped += mr_counter_read(&counters->dropped);
-        epochs += mr_counter_read(&counters->epochs);
+        const uint64_t cycle_us =
+            counters != NULL ? mr_counter_read(&counters->step_cycle_us_max) : 0;
+        cycle_us_max = cycle_us > cycle_us_max ? cycle_us : cycle_us_max;
     }
+    const uint64_t committed = (uint64_t)fields[COMMITTED].number;
     const int64_t span_us = now_us - worker->last_progress_us;
     const uint64_t rate = worker->last_progress_us == 0 || span_us <= 0
                               ? 0
                               : (committed - worker->last_committed) * 1000000 / (uint64_t)span_us;
-    const mr_log_field fields[] = {{.name = "in", .number = (int64_t)in},
-                                   {.name = "committed", .number = (int64_t)committed},
-                                   {.name = "out", .number = (int64_t)out},
-                                   {.name = "dead_letters", .number = (int64_t)dead},
-                                   {.name = "dropped", .number = (int64_t)dropped},
-                                   {.name = "keys", .number = (int64_t)keys},
-                                   {.name = "epochs", .number = (int64_t)epochs},
-                                   {.name = "per_second", .number = (int64_t)rate}};
+    fields[SUMS] = (mr_log_field){.name = "turn_ms_max", .number = (int64_t)(cycle_us_max / 1000)};
+    fields[SUMS + 1] = (mr_log_field){.name = "per_second", .number = (int64_t)rate};
     mr_log_event(worker->options->log, MR_LOG_INFO, "worker", is_final ? "stopped" : "progress",
                  fields, MR_LENGTH(fields));
     worker->last_committed = committed;
