@@ -439,6 +439,11 @@ static void cut_pieces(mr_state *state, uint64_t from, uint64_t end)
         uint64_t size = end - from < in_part ? end - from : in_part;
         size = size < in_chunk ? size : in_chunk;
         if (position % part_bytes != MR_BLOCK_BYTES) {
+            if (from == 0 && mr_parts_is_new(volume, part_of(volume, position))) {
+                /* The part was lost with what stood in front: none found it again without. */
+                add_piece(flight, offset - position % part_bytes,
+                          part_block(state, part_of(volume, position), NULL), MR_BLOCK_BYTES);
+            }
             add_piece(flight, offset, delta + from, size);
         } else if (from == 0) { /* The block in front of the delta makes it one write. */
             (void)part_block(state, part_of(volume, position), state->buffer);
@@ -518,6 +523,8 @@ static void finish_writing(mr_state *state)
         return;
     }
     flight->phase = MR_FLIGHT_DONE;
+    mr_parts_written(&state->volume, part_of(&state->volume, state->log.end.position),
+                     part_of(&state->volume, flight->end_position));
     state->log.end.position = flight->end_position;
     memcpy(state->log.end.previous, flight->seal_checksum, sizeof(flight->seal_checksum));
     state->parts_wanted = 0;

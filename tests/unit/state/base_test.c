@@ -319,6 +319,120 @@ static void test_a_reset_outlives_the_base_before_it(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* The log is gone, and the answer was to begin anew: what is written from then on is there at the
+ * next start, also where the base's log begins within a part, whose block nobody has written. */
+static void test_what_follows_a_lost_log_is_kept(void **state)
+{
+    static const rig_model empty;
+    uint32_t inside = 0;
+
+    (void)state;
+    for (uint32_t more = 0; more < 4; more++) {
+        mr_sim_disk *disk = mr_sim_disk_create(3);
+        const rig_past *committed = NULL;
+        rig *r = rig_with_base(disk, &committed);
+        mr_task_point points[RIG_TASKS];
+        mr_state_stats before;
+        mr_state_stats stats = {.base_count = 0};
+        uint64_t bytes = 0;
+        uint64_t position = 0;
+
+        r->options.checkpoint_us = 1;
+        assert_int_equal(rig_open(r), MR_OK);
+        assert_int_equal(rig_roll(r, committed), MR_OK);
+        mr_state_read_stats(r->state, &before);
+        for (uint32_t i = 0; i < 200 && stats.base_count == 0; i++) {
+            rig_work(r, i < more ? 0 : 3); /* Two blocks, or three and more. */
+            rig_decide(r, rig_commit(r), &committed);
+            r->now_us += i < more ? 0 : 1000; /* Due by time, so that it may begin anywhere. */
+            rig_turn(r);
+            mr_state_read_stats(r->state, &stats);
+        }
+        assert_true(stats.base_count > 0);
+        memcpy(points, committed->points, sizeof(points));
+        rig_close(r);
+        const uint64_t at = stats.base_epoch; /* The newer pair: the larger of its sequences. */
+        const uint8_t *data = mr_sim_disk_file(disk, "dir/shard-0.data", &bytes);
+        for (uint32_t slot = 0; slot < 4; slot += 2) {
+            uint64_t epoch = 0;
+            memcpy(&epoch, data + slot * 4096 + 72, sizeof(epoch));
+            if (epoch == at) {
+                memcpy(&position, data + slot * 4096 + 88, sizeof(position));
+            }
+        }
+        inside += position % r->options.wal_part_bytes != 4096;
+        uint8_t *log = mr_sim_disk_file(disk, "dir/shard-0.wal", &bytes);
+        memset(log, 0, bytes);
+        assert_int_equal(rig_open(r), MR_OK);
+        for (uint32_t i = 0; i < RIG_TASKS; i++) {
+            points[i].allowed = MR_ALLOW_RESET;
+            points[i].new_lineage = 700 + i;
+        }
+        assert_int_equal(mr_state_roll(r->state, ++r->incarnation, points, RIG_TASKS,
+                                       committed->offsets, RIG_TASKS, &r->diag),
+                         MR_OK);
+        assert_int_equal(points[0].verdict, MR_VERDICT_RESET);
+        r->model = empty;
+        rig_past last = *rig_commit(r);
+        for (uint32_t i = 0; i < 3; i++) {
+            rig_work(r, 5);
+            last = *rig_commit(r);
+        }
+        rig_close(r);
+        if (rig_open(r) != MR_OK || rig_roll(r, &last) != MR_OK) {
+            fail_msg("%s", r->diag.text);
+        }
+        rig_check(r, &last.model);
+        rig_free(r);
+        mr_sim_disk_destroy(disk);
+    }
+    assert_true(inside > 0);
+}
+
+/* A task that has tables and no epoch yet is in the base all the same, and in what a reader sees.
+ */
+static void test_a_base_with_a_task_that_never_took_part(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(3);
+    rig *r = rig_create_small(disk, 3);
+    const mr_io io = mr_sim_disk_io(disk);
+    mr_state_stats stats = {.base_count = 0};
+    mr_task_point points[RIG_TASKS];
+    mr_state *reader = NULL;
+    mr_ring *ring = NULL;
+    uint64_t seal = 0;
+    uint32_t count = 0;
+    mr_diag diag;
+
+    (void)state;
+    r->options.checkpoint_us = 1;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    for (uint32_t i = 0; i < 200 && stats.base_count == 0; i++) {
+        assert_true(rig_put(r, 0, 0, i % RIG_KEYS, 100));
+        r->offsets[0].to++;
+        assert_int_equal(mr_state_seal(r->state, r->offsets, 1, &seal, points, &count),
+                         MR_STEP_NEXT);
+        assert_int_equal(count, 1);
+        assert_int_equal(rig_prepare(r, &(rig_past){.epoch = seal}), MR_STEP_NEXT);
+        mr_state_acknowledge(r->state, seal);
+        r->now_us += 1000;
+        rig_turn(r);
+        mr_state_read_stats(r->state, &stats);
+    }
+    assert_int_equal(stats.base_count, 1);
+    rig_close(r);
+    assert_int_equal(mr_ring_open(&ring, &io, &diag), MR_OK);
+    if (mr_state_open_reader(&reader, &r->options, ring, &diag) != MR_OK) {
+        fail_msg("%s", diag.text);
+    }
+    assert_int_equal(mr_state_read_epoch(reader, seal, &diag), MR_OK);
+    mr_state_close(reader);
+    mr_ring_close(ring);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +442,8 @@ int main(void)
         cmocka_unit_test(test_a_flipped_bit_is_never_believed),
         cmocka_unit_test(test_death_at_every_call_of_a_base),
         cmocka_unit_test(test_a_point_before_the_base_is_too_old),
+        cmocka_unit_test(test_a_base_with_a_task_that_never_took_part),
+        cmocka_unit_test(test_what_follows_a_lost_log_is_kept),
     };
 
     rig_keep_memory();
