@@ -380,7 +380,6 @@ static void grow(mr_state *state)
         base->no_room = 0;
         base->refusals = 0;
         base->phase = MR_BASE_WAITING;
-        base->no_room = 0;
         return;
     }
     const uint64_t missing = base->range_from + base->range_bytes - volume->data_bytes;

@@ -277,10 +277,11 @@ mr_status mr_wal_failure(const mr_state *state, mr_diag *diag)
 int32_t mr_wal_transfer(mr_state *state, const mr_transfer *transfer)
 {
     uint64_t sent = 0;
+    bool is_sent = false; /* A sync has no bytes that would tell. */
 
     MR_ASSERT(state->transfer_count == 0);
     state->transfer_error = 0;
-    do {
+    while (!is_sent) {
         const uint64_t rest = transfer->size_bytes - sent;
         const mr_io_request request = {
             .op = transfer->op,
@@ -293,10 +294,11 @@ int32_t mr_wal_transfer(mr_state *state, const mr_transfer *transfer)
             mr_ring_submit(state->ring, &request, 1) == 1) {
             state->transfer_count++;
             sent += request.size_bytes;
+            is_sent = sent == transfer->size_bytes;
         } else {
             reap_blocking(state);
         }
-    } while (sent < transfer->size_bytes);
+    }
     while (state->transfer_count > 0) {
         reap_blocking(state);
     }

@@ -433,17 +433,56 @@ static void test_a_base_with_a_task_that_never_took_part(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* No part is there, and none of their size would fit the limit of now. */
+static void test_a_log_without_a_part_is_told(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(3);
+    const rig_past *committed = NULL;
+    rig *r = rig_with_base(disk, &committed);
+    const mr_io io = mr_sim_disk_io(disk);
+    mr_task_point points[RIG_TASKS];
+    uint64_t bytes = 0;
+    int descriptor = -1;
+
+    (void)state;
+    assert_int_equal(io.files->open(io.files_self, "dir/shard-0.wal", MR_FILE_CREATE, &descriptor,
+                                    &bytes, &r->diag),
+                     MR_OK);
+    assert_int_equal(io.files->shrink(io.files_self, descriptor, 0), MR_OK);
+    io.files->close(io.files_self, descriptor);
+    r->options.wal_bytes_max = r->options.wal_part_bytes / 2;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, committed), MR_ERR_REFUSED);
+    assert_non_null(strstr(r->diag.text, "E_STATE_BEHIND"));
+    for (uint32_t i = 0; i < RIG_TASKS; i++) {
+        points[i] = committed->points[i];
+        points[i].allowed = MR_ALLOW_RESET;
+        points[i].new_lineage = 700 + i;
+    }
+    assert_int_equal(mr_state_roll(r->state, ++r->incarnation, points, RIG_TASKS,
+                                   committed->offsets, RIG_TASKS, &r->diag),
+                     MR_OK);
+    memset(&r->model, 0, sizeof(r->model));
+    const rig_past claim = *rig_commit(r);
+    rig_close(r);
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &claim), MR_OK);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_base_with_a_task_that_never_took_part),
+        cmocka_unit_test(test_what_follows_a_lost_log_is_kept),
+        cmocka_unit_test(test_a_log_without_a_part_is_told),
         cmocka_unit_test(test_a_reset_outlives_the_base_before_it),
         cmocka_unit_test(test_a_small_log_never_ends),
         cmocka_unit_test(test_random_lives_with_bases),
         cmocka_unit_test(test_a_flipped_bit_is_never_believed),
         cmocka_unit_test(test_death_at_every_call_of_a_base),
         cmocka_unit_test(test_a_point_before_the_base_is_too_old),
-        cmocka_unit_test(test_a_base_with_a_task_that_never_took_part),
-        cmocka_unit_test(test_what_follows_a_lost_log_is_kept),
     };
 
     rig_keep_memory();
