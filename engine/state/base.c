@@ -100,11 +100,8 @@ uint32_t mr_base_demand(const mr_state *state)
     case MR_BASE_READY:
         return in_reserve(state) ? MR_DEMAND_CLOSE_EPOCH | MR_DEMAND_PAUSE_INPUT | MR_DEMAND_COMMIT
                                  : 0;
-    case MR_BASE_NONE: /* It begins in the next tick, or the file is asked again. */
-        return (state->base.no_room != 0 ? in_reserve(state) : must_be_now(state)) &&
-                       !mr_base_is_hopeless(state)
-                   ? MR_DEMAND_PAUSE_INPUT
-                   : 0;
+    case MR_BASE_NONE: /* It begins in the next tick: a pause without that would never end. */
+        return must_be_now(state) && !mr_base_is_hopeless(state) ? MR_DEMAND_PAUSE_INPUT : 0;
     case MR_BASE_FAILED:
         break;
     }

@@ -233,6 +233,64 @@ static void test_a_base_waits_for_room(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* Every key of every table, so that the state stays as large as it is. */
+static rig_past rewrite(rig *r, uint32_t keys, uint32_t size)
+{
+    r->past_count = 0;
+    for (uint32_t i = 0; i < RIG_TASKS * RIG_TABLES * keys; i++) {
+        assert_true(rig_put(r, i % RIG_TASKS, i / RIG_TASKS % RIG_TABLES, i / 4, size));
+    }
+    return *rig_commit(r);
+}
+
+/* The log cannot grow, and more than half of it is free: a base that has its room makes the rest
+ * free, and input goes on while the disk is as full as before. */
+static void test_a_base_makes_room_in_a_short_log(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(7);
+    rig *r = rig_create(disk, 7);
+    mr_state_stats stats = {.base_count = 0};
+
+    (void)state;
+    r->options.wal_part_bytes = 64 << 10;
+    r->options.memory_bytes = 24 << 20;
+    r->options.epoch_bytes_max = 2 << 20; /* A quarter is set aside: more than half of the log. */
+    r->options.checkpoint_us = 1;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    rig_past last = rewrite(r, RIG_KEYS, 750);
+    for (uint32_t i = 0; i < EPOCHS_MAX && stats.base_count < 6;
+         i++) { /* Room beside any of them. */
+        last = rewrite(r, 2, 750);
+        turns(r, (int64_t)i * 2 + 1);
+        mr_state_read_stats(r->state, &stats);
+    }
+    assert_int_equal(stats.base_count, 6);
+    mr_sim_disk_fault(disk, &full);
+    r->now_us = 0; /* No base is due by time. */
+    for (uint32_t round = 0; round < 4; round++) {
+        const uint64_t bases = stats.base_count;
+        for (uint32_t i = 0; i < EPOCHS_MAX && (demand(r) & MR_DEMAND_SPACE) == 0; i++) {
+            last = rewrite(r, RIG_KEYS, 750);
+            rig_turn(r);
+        }
+        assert_int_not_equal(demand(r) & MR_DEMAND_PAUSE_INPUT, 0);
+        for (uint32_t i = 0; i < 4 * WAITS && (demand(r) & MR_DEMAND_PAUSE_INPUT) != 0; i++) {
+            serve(r, 0, &last);
+        }
+        assert_int_equal(demand(r) & MR_DEMAND_PAUSE_INPUT, 0);
+        mr_state_read_stats(r->state, &stats);
+        assert_true(stats.base_count > bases);
+    }
+    rig_close(r);
+    mr_sim_disk_crash(disk, NULL);
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &last), MR_OK);
+    rig_check(r, &last.model);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_input_waits_until_enough_is_set_aside),
         cmocka_unit_test(test_a_seal_without_room_waits),
         cmocka_unit_test(test_a_base_waits_for_room),
+        cmocka_unit_test(test_a_base_makes_room_in_a_short_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
