@@ -185,7 +185,7 @@ void mr_base_grown(mr_state *state, int32_t error)
     if (error == 0) {
         state->volume.data_bytes = base->sent_bytes;
     } else if (error != ENOSPC) { /* Not fatal either: asked again a part further on. */
-        base->refusals++;
+        base->refusals += in_reserve(state); /* Elsewhere there is time for other ones. */
         base->retry_position = state->log.end.position + state->volume.super.part_bytes;
         base->phase = base->phase == MR_BASE_GROWING ? MR_BASE_NONE : base->phase;
     }

@@ -345,7 +345,7 @@ typedef struct mr_base { /* The candidate, and what writes it. */
     int32_t no_room;         /* The file could not grow: errno of the last attempt. GROWING asks a
                                 full filesystem again and again; after any other: */
     int64_t grow_retry_us;   /* A full filesystem is asked not before then. */
-    uint32_t refusals;       /* Attempts in a row that failed. */
+    uint32_t refusals;       /* Attempts in a row that failed in the reserve. */
     uint64_t retry_position; /* Where the log must be for another one; a roll tries at once. */
     uint64_t epoch;          /* b = c */
     uint64_t wal_position;

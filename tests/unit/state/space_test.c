@@ -291,6 +291,73 @@ static void test_a_base_makes_room_in_a_short_log(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* Files that cannot grow for another reason than space; `calls` counts the tries. */
+typedef struct broken {
+    mr_io io;
+    mr_file_type files;
+    bool is_broken;
+    uint64_t calls;
+} broken;
+
+static broken *breaking;
+
+static mr_status refuse_or_reserve(void *self, int descriptor, uint64_t offset, uint64_t size)
+{
+    breaking->calls += breaking->is_broken;
+    return breaking->is_broken
+               ? MR_ERR_IO
+               : breaking->io.files->reserve(self, descriptor, offset, size);
+}
+
+static mr_io break_files(void *self, const mr_io *disk)
+{
+    breaking = self;
+    breaking->io = *disk;
+    breaking->files = *disk->files;
+    breaking->files.reserve = refuse_or_reserve;
+    mr_io io = *disk;
+    io.files = &breaking->files;
+    return io;
+}
+
+/* The data file cannot grow, and not for want of space: asked a part further on each time, three
+ * times in the reserve; then no pause hides it, and the next epoch ends by name. */
+static void test_a_file_that_cannot_grow_ends_by_name(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(8);
+    rig *r = rig_create(disk, 8);
+    broken b = {.is_broken = false};
+    mr_step step = MR_STEP_NEXT;
+
+    (void)state;
+    r->between = break_files;
+    r->between_self = &b;
+    r->options.wal_bytes_max = 1 << 20;
+    r->options.memory_bytes = 8 << 20;
+    r->options.epoch_bytes_max = 4 << 20; /* So that the whole log is zero-filled ahead. */
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    (void)rig_commit(r);
+    turns(r, SECOND_US);
+    b.is_broken = true;
+    for (uint32_t i = 0; i < EPOCHS_MAX && step == MR_STEP_NEXT; i++) {
+        assert_int_equal(demand(r) & (MR_DEMAND_SPACE | MR_DEMAND_PAUSE_INPUT), 0);
+        r->past_count = 0;
+        rig_work(r, 10);
+        const rig_past *past = rig_seal(r);
+        step = rig_prepare(r, past);
+        if (step == MR_STEP_NEXT) {
+            mr_state_acknowledge(r->state, past->epoch);
+        }
+        turns(r, SECOND_US);
+    }
+    assert_int_equal(step, MR_STEP_FAILED);
+    assert_non_null(strstr(r->diag.text, "E_STATE_IO: dir/shard-0.data: the room for a base"));
+    assert_in_range(b.calls, 4, 16 + 3); /* 16 parts, and three in the reserve. */
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_a_seal_without_room_waits),
         cmocka_unit_test(test_a_base_waits_for_room),
         cmocka_unit_test(test_a_base_makes_room_in_a_short_log),
+        cmocka_unit_test(test_a_file_that_cannot_grow_ends_by_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
