@@ -184,7 +184,7 @@ void mr_base_grown(mr_state *state, int32_t error)
     base->no_room = error; /* Not fatal: the log goes on as long as it has room. */
     if (error == 0) {
         state->volume.data_bytes = base->sent_bytes;
-    } else if (error != ENOSPC) { /* Not fatal either: asked again a part further on. */
+    } else if (error != ENOSPC) {            /* Not fatal either: asked again a part further on. */
         base->refusals += in_reserve(state); /* Elsewhere there is time for other ones. */
         base->retry_position = state->log.end.position + state->volume.super.part_bytes;
         base->phase = base->phase == MR_BASE_GROWING ? MR_BASE_NONE : base->phase;

@@ -296,6 +296,7 @@ typedef struct broken {
     mr_io io;
     mr_file_type files;
     bool is_broken;
+    uint64_t only_bytes; /* Of such growth alone; 0: of any. */
     uint64_t calls;
 } broken;
 
@@ -303,10 +304,10 @@ static broken *breaking;
 
 static mr_status refuse_or_reserve(void *self, int descriptor, uint64_t offset, uint64_t size)
 {
-    breaking->calls += breaking->is_broken;
-    return breaking->is_broken
-               ? MR_ERR_IO
-               : breaking->io.files->reserve(self, descriptor, offset, size);
+    const bool is_broken =
+        breaking->is_broken && (breaking->only_bytes == 0 || breaking->only_bytes == size);
+    breaking->calls += is_broken;
+    return is_broken ? MR_ERR_IO : breaking->io.files->reserve(self, descriptor, offset, size);
 }
 
 static mr_io break_files(void *self, const mr_io *disk)
@@ -358,6 +359,50 @@ static void test_a_file_that_cannot_grow_ends_by_name(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* A part could not be made, and not for want of space: bases keep the log going in those there are,
+ * and behind each of them the next part is asked for again. */
+static void test_a_part_is_asked_for_behind_a_base(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(9);
+    rig *r = rig_create(disk, 9);
+    broken b = {.only_bytes = 64 << 10};
+    const rig_past *committed = NULL;
+    mr_state_stats stats = {.base_count = 0};
+    uint64_t before = 0;
+    uint64_t after = 0;
+
+    (void)state;
+    r->between = break_files;
+    r->between_self = &b;
+    r->turn_us = 1000;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    rig_decide(r, rig_commit(r), &committed);
+    turns(r, SECOND_US);
+    b.is_broken = true;
+    assert_non_null(mr_sim_disk_file(disk, "dir/shard-0.wal", &before));
+    for (uint32_t i = 0; i < EPOCHS_MAX && stats.base_count < 6; i++) {
+        b.is_broken = stats.base_count < 3;
+        rig_forget_old(r, &committed);
+        assert_true(rig_heed(r, &committed));
+        rig_work(r, 10);
+        rig_decide(r, rig_commit(r), &committed);
+        rig_turn(r);
+        if (b.is_broken) {
+            assert_non_null(mr_sim_disk_file(disk, "dir/shard-0.wal", &after));
+            assert_int_equal(after, before);
+        }
+        mr_state_read_stats(r->state, &stats);
+    }
+    assert_int_equal(stats.base_count, 6);
+    assert_true(b.calls >= 2);
+    assert_non_null(mr_sim_disk_file(disk, "dir/shard-0.wal", &after));
+    assert_true(after > before);
+    rig_check(r, &committed->model);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_a_base_waits_for_room),
         cmocka_unit_test(test_a_base_makes_room_in_a_short_log),
         cmocka_unit_test(test_a_file_that_cannot_grow_ends_by_name),
+        cmocka_unit_test(test_a_part_is_asked_for_behind_a_base),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
