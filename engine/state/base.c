@@ -408,7 +408,7 @@ static void begin(mr_state *state)
     const uint64_t chunks = base->range_bytes / base->chunk_bytes + 1;
     if (manifest_bytes_of(state, chunks, &offset_count) > base->manifest_room) {
         base->no_room = ENOMEM;
-        base->retry_position = UINT64_MAX; /* The next roll makes more room. */
+        base->retry_position = UINT64_MAX; /* Only a start makes more room. */
         base->refusals = GROW_TRIES;
         forget(state);
         return;

@@ -403,6 +403,50 @@ static void test_a_part_is_asked_for_behind_a_base(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* Input that stops only when it must, in epochs of any size up to the largest: what is set aside
+ * holds the open one and all that a base needs to be installed, wherever in a part that begins. */
+static void test_the_reserve_suffices(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        mr_sim_disk *disk = mr_sim_disk_create(seed);
+        rig *r = rig_create(disk, seed);
+        const rig_past *committed = NULL;
+        mr_state_stats stats;
+
+        r->options.wal_part_bytes = seed == 1 ? 64 << 10 : 16 << 10;
+        r->options.wal_bytes_max = 2 << 20;
+        r->options.memory_bytes = 12 << 20;
+        r->turn_us = 1000;
+        r->skips_digests = true;
+        assert_int_equal(rig_open(r), MR_OK);
+        assert_int_equal(rig_roll(r, NULL), MR_OK);
+        rig_decide(r, rig_commit(r), &committed);
+        for (uint32_t i = 0; i < EPOCHS_MAX; i++) {
+            rig_forget_old(r, &committed);
+            assert_true(rig_heed(r, &committed));
+            const uint64_t dirty = rig_draw(r, 4) > 0 ? (255 << 10) : rig_draw(r, 255 << 10);
+            for (uint32_t key = 0;
+                 key < 4 * RIG_KEYS && mr_state_dirty_bytes(r->state) + 1700 < dirty; key++) {
+                assert_true(rig_put(r, key % 2, key / 2 % 2, key / 4 % RIG_KEYS,
+                                    1500 + (uint32_t)rig_draw(r, 100)));
+            }
+            const rig_past *past = rig_seal(r);
+            if (rig_prepare(r, past) != MR_STEP_NEXT) {
+                fail_msg("epoch %u: %s", i, r->diag.text);
+            }
+            mr_state_acknowledge(r->state, past->epoch);
+            rig_decide(r, past, &committed);
+            rig_turn(r);
+        }
+        mr_state_read_stats(r->state, &stats);
+        assert_true(stats.base_count > 10);
+        rig_check(r, &committed->model);
+        rig_free(r);
+        mr_sim_disk_destroy(disk);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_a_base_makes_room_in_a_short_log),
         cmocka_unit_test(test_a_file_that_cannot_grow_ends_by_name),
         cmocka_unit_test(test_a_part_is_asked_for_behind_a_base),
+        cmocka_unit_test(test_the_reserve_suffices),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
