@@ -471,12 +471,56 @@ static void test_a_log_without_a_part_is_told(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* XXH3-128 of `size` bytes at `at` of the data file, seeded as FORMAT.md says. */
+static void sum_at(const uint8_t *data, uint64_t at, uint64_t size, uint8_t sum[16])
+{
+    uint64_t seed = 0;
+
+    memcpy(&seed, data + 16, sizeof(seed)); /* The store, in every superblock. */
+    mr_hash128(data + at, size, seed ^ at, sum);
+}
+
+/* All sums are right, and a table of the base is of a task that the base does not list. */
+static void test_a_table_of_no_task_is_damage(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(3);
+    const rig_past *committed = NULL;
+    rig *r = rig_with_base(disk, &committed);
+    uint64_t bytes = 0;
+    uint8_t *data = mr_sim_disk_file(disk, "dir/shard-0.data", &bytes);
+    uint64_t sequences[2];
+    uint64_t manifest[2]; /* Block, bytes. */
+    uint32_t counts[2];   /* Tasks, offsets. */
+    const uint32_t stray = 99;
+
+    (void)state;
+    memcpy(&sequences[0], data + 40, 8);
+    memcpy(&sequences[1], data + 2 * 4096 + 40, 8);
+    const uint32_t first = sequences[0] > sequences[1] ? 0 : 2;
+    memcpy(manifest, data + first * 4096 + 112, sizeof(manifest));
+    const uint64_t at = manifest[0] * 4096;
+    memcpy(counts, data + at + 64, sizeof(counts));
+    memcpy(data + at + 80 + counts[0] * 48 + counts[1] * 32, &stray, sizeof(stray));
+    for (uint64_t block = first * 4096; block < (first + 2) * 4096; block += 4096) {
+        sum_at(data, at, manifest[1], data + block + 128);
+        memset(data + block + 152, 0, 16);
+        uint8_t sum[16];
+        sum_at(data, block, 4096, sum);
+        memcpy(data + block + 152, sum, sizeof(sum));
+    }
+    assert_int_equal(rig_open(r), MR_ERR_CORRUPT);
+    assert_non_null(strstr(r->diag.text, "the manifest holds impossible values"));
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_base_with_a_task_that_never_took_part),
         cmocka_unit_test(test_what_follows_a_lost_log_is_kept),
         cmocka_unit_test(test_a_log_without_a_part_is_told),
+        cmocka_unit_test(test_a_table_of_no_task_is_damage),
         cmocka_unit_test(test_a_reset_outlives_the_base_before_it),
         cmocka_unit_test(test_a_small_log_never_ends),
         cmocka_unit_test(test_random_lives_with_bases),
