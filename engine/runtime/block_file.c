@@ -90,7 +90,7 @@ mr_status mr_block_file_write(mr_block_file *file, const mr_block_kind *kind, mr
     /* The first time both, so that a lone torn block can only be of a file never used. */
     const uint32_t copies = file->sequence == 0 ? COPIES : 1;
     for (uint32_t i = 0; i < copies; i++) {
-        block->sequence = ++file->sequence;
+        block->sequence = file->sequence + 1; /* Again, if that write failed: not the other one. */
         memset(block->checksum, 0, sizeof(block->checksum));
         sum(block, block->checksum);
         const off_t at = (off_t)((block->sequence - 1) % COPIES * MR_BLOCK_BYTES);
@@ -102,6 +102,7 @@ mr_status mr_block_file_write(mr_block_file *file, const mr_block_kind *kind, mr
         if (fsync(file->descriptor) != 0) {
             return failed(file, "cannot be synced", diag);
         }
+        file->sequence = block->sequence;
     }
     return MR_OK;
 }

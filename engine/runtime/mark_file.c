@@ -21,6 +21,7 @@ _Static_assert(sizeof(mark_payload) == MR_BLOCK_PAYLOAD_BYTES, "disk");
 _Static_assert(sizeof(((mr_mark *)0)->prints) == sizeof(((mr_block *)0)->more), "disk");
 
 static bool is_possible(const mr_block *block);
+static uint32_t known_reason(uint32_t reason);
 
 static const mr_block_kind mark_kind = {
     .magic = "MRATTMPT",
@@ -50,7 +51,7 @@ mr_status mr_mark_file_open(mr_block_file *file, const char *directory, uint32_t
                       .partition = payload.partition,
                       .suspect_failures = payload.suspect_failures,
                       .in_a_row = payload.in_a_row,
-                      .reason = payload.reason,
+                      .reason = known_reason(payload.reason),
                       .is_open = (block.flags & FLAG_OPEN) != 0,
                       .has_suspect = (block.flags & FLAG_SUSPECT) != 0,
                       .is_tried = (block.flags & FLAG_TRIED) != 0,
@@ -89,4 +90,16 @@ static bool is_possible(const mr_block *block)
            (has_suspect ? payload.limit > 0 && payload.end > payload.offset
                         : (block->flags & (FLAG_TRIED | FLAG_CONVICTED)) == 0) &&
            (payload.limit == 1 || (block->flags & FLAG_CONVICTED) == 0);
+}
+
+/* Another release may know statuses that this one has no name for; it is only told, never judged.
+ */
+static uint32_t known_reason(uint32_t reason)
+{
+    const bool is_known = (reason >= MR_ERR_USAGE && reason <= MR_ERR_TYPE) ||
+                          (reason >= MR_ERR_FULL && reason <= MR_ERR_UNREACHABLE) ||
+                          (reason >= MR_ERR_TXN_ABORTED && reason <= MR_ERR_OVERFLOW) ||
+                          (reason >= MR_ERR_FENCED && reason <= MR_ERR_PARTITIONS);
+
+    return is_known ? reason : (uint32_t)MR_OK;
 }

@@ -100,11 +100,8 @@ uint32_t mr_base_demand(const mr_state *state)
     case MR_BASE_READY:
         return in_reserve(state) ? MR_DEMAND_CLOSE_EPOCH | MR_DEMAND_PAUSE_INPUT | MR_DEMAND_COMMIT
                                  : 0;
-    case MR_BASE_NONE: /* It begins in the next tick, or the file is asked again. */
-        return (state->base.no_room != 0 ? in_reserve(state) : must_be_now(state)) &&
-                       !mr_base_is_hopeless(state)
-                   ? MR_DEMAND_PAUSE_INPUT
-                   : 0;
+    case MR_BASE_NONE: /* It begins in the next tick: a pause without that would never end. */
+        return must_be_now(state) && !mr_base_is_hopeless(state) ? MR_DEMAND_PAUSE_INPUT : 0;
     case MR_BASE_FAILED:
         break;
     }
@@ -187,8 +184,8 @@ void mr_base_grown(mr_state *state, int32_t error)
     base->no_room = error; /* Not fatal: the log goes on as long as it has room. */
     if (error == 0) {
         state->volume.data_bytes = base->sent_bytes;
-    } else if (error != ENOSPC) { /* Not fatal either: asked again a part further on. */
-        base->refusals++;
+    } else if (error != ENOSPC) {            /* Not fatal either: asked again a part further on. */
+        base->refusals += in_reserve(state); /* Elsewhere there is time for other ones. */
         base->retry_position = state->log.end.position + state->volume.super.part_bytes;
         base->phase = base->phase == MR_BASE_GROWING ? MR_BASE_NONE : base->phase;
     }
@@ -380,7 +377,6 @@ static void grow(mr_state *state)
         base->no_room = 0;
         base->refusals = 0;
         base->phase = MR_BASE_WAITING;
-        base->no_room = 0;
         return;
     }
     const uint64_t missing = base->range_from + base->range_bytes - volume->data_bytes;
@@ -412,7 +408,7 @@ static void begin(mr_state *state)
     const uint64_t chunks = base->range_bytes / base->chunk_bytes + 1;
     if (manifest_bytes_of(state, chunks, &offset_count) > base->manifest_room) {
         base->no_room = ENOMEM;
-        base->retry_position = UINT64_MAX; /* The next roll makes more room. */
+        base->retry_position = UINT64_MAX; /* Only a start makes more room. */
         base->refusals = GROW_TRIES;
         forget(state);
         return;

@@ -71,7 +71,8 @@ mr_status mr_base_read(mr_state *state, mr_diag *diag)
                                      .lineage = task->lineage,
                                      .watermark_us = task->watermark_us,
                                      .digest = task->digest};
-        ok = task->epoch == 0 || mr_log_add(log, &header, &entry, view.offsets + offset);
+        ok = task->epoch == 0 ? mr_log_reserve(log, &task->task, 1, 1)
+                              : mr_log_add(log, &header, &entry, view.offsets + offset);
         offset += task->offset_count;
     }
     for (uint32_t i = 0; ok && i < view.header->table_count; i++) {
@@ -183,7 +184,11 @@ static bool check_manifest(const mr_state *state, base_view *view)
         }
     }
     for (uint32_t i = 0; i < header->table_count; i++) {
-        if (view->tables[i].bytes > header->stream_bytes - bytes) {
+        uint32_t at = 0;
+        while (at < header->task_count && view->tasks[at].task != view->tables[i].task) {
+            at++;
+        }
+        if (at == header->task_count || view->tables[i].bytes > header->stream_bytes - bytes) {
             return false;
         }
         bytes += view->tables[i].bytes;

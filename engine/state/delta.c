@@ -32,10 +32,13 @@ uint64_t mr_delta_bytes_bound(const mr_state *state, uint32_t offset_count)
     const uint64_t header = sizeof(mr_delta_header) +
                             state->options.task_count * sizeof(mr_delta_task) +
                             offset_count * sizeof(mr_delta_offset);
+    uint64_t sections = 0;
 
+    for (uint32_t i = 0; i < state->table_count; i++) { /* Tables that are only kept have none. */
+        sections += state->tables[i]->dirty[state->open].count > 0;
+    }
     return round_block(header) +
-           round_block(state->epochs[state->open].dirty_bytes +
-                       state->table_count * sizeof(mr_section)) +
+           round_block(state->epochs[state->open].dirty_bytes + sections * sizeof(mr_section)) +
            MR_BLOCK_BYTES;
 }
 

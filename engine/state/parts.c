@@ -73,9 +73,24 @@ bool mr_parts_take(mr_volume *volume, uint64_t sequence)
     for (uint32_t i = 1; i < volume->free_count; i++) {
         lowest = volume->free_slots[i] < volume->free_slots[lowest] ? i : lowest;
     }
-    *part = (mr_part){.sequence = sequence, .slot = volume->free_slots[lowest]};
+    *part = (mr_part){.sequence = sequence, .slot = volume->free_slots[lowest], .is_new = true};
     volume->free_slots[lowest] = volume->free_slots[--volume->free_count];
     return true;
+}
+
+bool mr_parts_is_new(const mr_volume *volume, uint64_t sequence)
+{
+    const mr_part *part = &volume->parts[sequence % volume->part_room];
+
+    return part->sequence == sequence && part->is_new;
+}
+
+void mr_parts_written(mr_volume *volume, uint64_t first, uint64_t last)
+{
+    for (uint64_t sequence = first; sequence <= last; sequence++) {
+        mr_part *part = &volume->parts[sequence % volume->part_room];
+        part->is_new = part->is_new && part->sequence != sequence;
+    }
 }
 
 void mr_parts_free_below(mr_volume *volume, uint64_t sequence)

@@ -35,6 +35,7 @@ static bool header_is_sane(const mr_delta_header *header, const mr_volume *volum
 static bool header_sum_holds(const mr_volume *volume, const mr_delta_header *header);
 static bool body_holds(const mr_volume *volume, const mr_delta_header *header);
 static mr_status check_tables(const mr_state *state, const mr_delta_view *delta, mr_diag *diag);
+static bool sections_fit(const mr_delta_view *delta);
 static mr_status damaged(const mr_state *state, uint64_t position, const char *what, mr_diag *diag);
 
 mr_status mr_scan_chain(mr_state *state, mr_delta_visit visit, void *context, mr_log_end *end,
@@ -472,10 +473,33 @@ static mr_status check_tables(const mr_state *state, const mr_delta_view *delta,
         header->follows < state->volume.super.base_to) {
         return damaged(state, delta->position, "holds an impossible header", diag);
     }
-    if (!mr_delta_walk(delta, NULL, NULL)) {
+    if (!mr_delta_walk(delta, NULL, NULL) || !sections_fit(delta)) {
         return damaged(state, delta->position, "holds an impossible section", diag);
     }
     return MR_OK;
+}
+
+/* Each entry's share of the sections is whole, and theirs; they were walked before. */
+static bool sections_fit(const mr_delta_view *delta)
+{
+    uint64_t at = 0;
+
+    for (uint32_t i = 0; i < delta->header->task_count; i++) {
+        const mr_delta_task *task = &delta->tasks[i];
+        const uint64_t end = at + task->section_bytes;
+        uint32_t count = 0;
+        for (; at < end; count++) {
+            const mr_section *section = (const mr_section *)(const void *)(delta->sections + at);
+            if (section->task != task->task) {
+                return false;
+            }
+            at += sizeof(*section) + section->bytes;
+        }
+        if (at != end || count != task->section_count) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static mr_status damaged(const mr_state *state, uint64_t position, const char *what, mr_diag *diag)

@@ -299,7 +299,7 @@ typedef struct mr_flight { /* The writes of the undecided epoch. */
 typedef struct mr_part {
     uint64_t sequence; /* 0 = none. */
     uint32_t slot;     /* Its place in the file, counted in parts. */
-    uint32_t reserved;
+    bool is_new;       /* Its block may not be on the disk: taken, and nothing written yet. */
 } mr_part;
 
 typedef struct mr_volume { /* The files. */
@@ -345,7 +345,7 @@ typedef struct mr_base { /* The candidate, and what writes it. */
     int32_t no_room;         /* The file could not grow: errno of the last attempt. GROWING asks a
                                 full filesystem again and again; after any other: */
     int64_t grow_retry_us;   /* A full filesystem is asked not before then. */
-    uint32_t refusals;       /* Attempts in a row that failed. */
+    uint32_t refusals;       /* Attempts in a row that failed in the reserve. */
     uint64_t retry_position; /* Where the log must be for another one; a roll tries at once. */
     uint64_t epoch;          /* b = c */
     uint64_t wal_position;
@@ -536,6 +536,9 @@ MR_MUST_USE mr_status mr_parts_read(mr_state *state, mr_diag *diag);
 uint32_t mr_parts_find(const mr_volume *volume, uint64_t sequence);
 /* Gives the part a free slot; false = none is free. */
 bool mr_parts_take(mr_volume *volume, uint64_t sequence);
+bool mr_parts_is_new(const mr_volume *volume, uint64_t sequence);
+/* The blocks of these parts are durable. */
+void mr_parts_written(mr_volume *volume, uint64_t first, uint64_t last);
 void mr_parts_free_below(mr_volume *volume, uint64_t sequence);
 /* How many parts from this one on follow each other. */
 uint64_t mr_parts_run(const mr_volume *volume, uint64_t sequence);

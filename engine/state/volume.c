@@ -100,6 +100,12 @@ mr_status mr_volume_prepare(mr_state *state, mr_diag *diag)
     if (volume->part_count_max > MR_PARTS_MAX) {
         volume->part_count_max = MR_PARTS_MAX;
     }
+    if (volume->parts_ready > volume->part_count_max) {
+        volume->parts_ready = volume->part_count_max; /* Nobody ever wrote so many. */
+    }
+    if (volume->part_count_max == 0) {
+        volume->part_count_max = 1; /* The log is gone, and its parts were larger than all now. */
+    }
     volume->data_bytes = data_bytes / MR_BLOCK_BYTES * MR_BLOCK_BYTES;
     if (volume->data_bytes < MR_DATA_FROM) {
         volume->data_bytes = MR_DATA_FROM; /* Formatted just now. */

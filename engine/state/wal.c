@@ -277,10 +277,11 @@ mr_status mr_wal_failure(const mr_state *state, mr_diag *diag)
 int32_t mr_wal_transfer(mr_state *state, const mr_transfer *transfer)
 {
     uint64_t sent = 0;
+    bool is_sent = false; /* A sync has no bytes that would tell. */
 
     MR_ASSERT(state->transfer_count == 0);
     state->transfer_error = 0;
-    do {
+    while (!is_sent) {
         const uint64_t rest = transfer->size_bytes - sent;
         const mr_io_request request = {
             .op = transfer->op,
@@ -293,10 +294,11 @@ int32_t mr_wal_transfer(mr_state *state, const mr_transfer *transfer)
             mr_ring_submit(state->ring, &request, 1) == 1) {
             state->transfer_count++;
             sent += request.size_bytes;
+            is_sent = sent == transfer->size_bytes;
         } else {
             reap_blocking(state);
         }
-    } while (sent < transfer->size_bytes);
+    }
     while (state->transfer_count > 0) {
         reap_blocking(state);
     }
@@ -440,6 +442,11 @@ static void cut_pieces(mr_state *state, uint64_t from, uint64_t end)
         uint64_t size = end - from < in_part ? end - from : in_part;
         size = size < in_chunk ? size : in_chunk;
         if (position % part_bytes != MR_BLOCK_BYTES) {
+            if (from == 0 && mr_parts_is_new(volume, part_of(volume, position))) {
+                /* The part was lost with what stood in front: none found it again without. */
+                add_piece(flight, offset - position % part_bytes,
+                          part_block(state, part_of(volume, position), NULL), MR_BLOCK_BYTES);
+            }
             add_piece(flight, offset, delta + from, size);
         } else if (from == 0) { /* The block in front of the delta makes it one write. */
             (void)part_block(state, part_of(volume, position), state->buffer);
@@ -519,6 +526,8 @@ static void finish_writing(mr_state *state)
         return;
     }
     flight->phase = MR_FLIGHT_DONE;
+    mr_parts_written(&state->volume, part_of(&state->volume, state->log.end.position),
+                     part_of(&state->volume, flight->end_position));
     state->log.end.position = flight->end_position;
     memcpy(state->log.end.previous, flight->seal_checksum, sizeof(flight->seal_checksum));
     state->parts_wanted = 0;

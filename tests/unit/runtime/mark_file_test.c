@@ -2,11 +2,13 @@
 #define _GNU_SOURCE
 #include "engine/runtime/runtime_private.h"
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -137,6 +139,49 @@ static void test_a_torn_write_leaves_the_one_before(void **state)
     }
 }
 
+/* Neither writing in vain nor the write after it may touch the copy that counts. */
+static void test_a_write_that_failed_spares_the_other_copy(void **state)
+{
+    static const mr_mark newer = {.prints = {9}, .failures = 2};
+    struct rlimit limit;
+    struct rlimit before;
+
+    (void)state;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    fixture *f = make();
+    assert_int_equal(open_it(f), MR_OK);
+    write_it(f, &full);
+    write_it(f, &full); /* The third: in the first block; the next goes to the second. */
+    limit = before;
+    limit.rlim_cur = BLOCK;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    const mr_status status = mr_mark_file_write(&f->file, &newer, &f->diag);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(status, MR_ERR_LIMIT);
+    write_it(f, &newer);
+    mr_block_file_close(&f->file);
+    damage(f, BLOCK + 40); /* That write was torn. */
+    assert_int_equal(open_it(f), MR_OK);
+    expect_mark(&f->mark, &full);
+    drop(f);
+}
+
+/* A reason that no release of this format writes, or a later one. */
+static void test_an_unknown_reason_is_a_death(void **state)
+{
+    (void)state;
+    mr_mark mark = full;
+    mark.reason = 0x777;
+    fixture *f = make();
+    assert_int_equal(open_it(f), MR_OK);
+    write_it(f, &mark);
+    reopen(f, MR_OK);
+    mark.reason = MR_OK;
+    expect_mark(&f->mark, &mark);
+    drop(f);
+}
+
 static void test_two_damaged_copies_are_refused(void **state)
 {
     (void)state;
@@ -178,6 +223,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_written_is_read),
         cmocka_unit_test(test_a_torn_write_leaves_the_one_before),
+        cmocka_unit_test(test_a_write_that_failed_spares_the_other_copy),
+        cmocka_unit_test(test_an_unknown_reason_is_a_death),
         cmocka_unit_test(test_two_damaged_copies_are_refused),
         cmocka_unit_test(test_an_impossible_mark_is_refused),
     };

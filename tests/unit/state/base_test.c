@@ -319,9 +319,208 @@ static void test_a_reset_outlives_the_base_before_it(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* The log is gone, and the answer was to begin anew: what is written from then on is there at the
+ * next start, also where the base's log begins within a part, whose block nobody has written. */
+static void test_what_follows_a_lost_log_is_kept(void **state)
+{
+    static const rig_model empty;
+    uint32_t inside = 0;
+
+    (void)state;
+    for (uint32_t more = 0; more < 4; more++) {
+        mr_sim_disk *disk = mr_sim_disk_create(3);
+        const rig_past *committed = NULL;
+        rig *r = rig_with_base(disk, &committed);
+        mr_task_point points[RIG_TASKS];
+        mr_state_stats before;
+        mr_state_stats stats = {.base_count = 0};
+        uint64_t bytes = 0;
+        uint64_t position = 0;
+
+        r->options.checkpoint_us = 1;
+        assert_int_equal(rig_open(r), MR_OK);
+        assert_int_equal(rig_roll(r, committed), MR_OK);
+        mr_state_read_stats(r->state, &before);
+        for (uint32_t i = 0; i < 200 && stats.base_count == 0; i++) {
+            rig_work(r, i < more ? 0 : 3); /* Two blocks, or three and more. */
+            rig_decide(r, rig_commit(r), &committed);
+            r->now_us += i < more ? 0 : 1000; /* Due by time, so that it may begin anywhere. */
+            rig_turn(r);
+            mr_state_read_stats(r->state, &stats);
+        }
+        assert_true(stats.base_count > 0);
+        memcpy(points, committed->points, sizeof(points));
+        rig_close(r);
+        const uint64_t at = stats.base_epoch; /* The newer pair: the larger of its sequences. */
+        const uint8_t *data = mr_sim_disk_file(disk, "dir/shard-0.data", &bytes);
+        for (uint32_t slot = 0; slot < 4; slot += 2) {
+            uint64_t epoch = 0;
+            memcpy(&epoch, data + slot * 4096 + 72, sizeof(epoch));
+            if (epoch == at) {
+                memcpy(&position, data + slot * 4096 + 88, sizeof(position));
+            }
+        }
+        inside += position % r->options.wal_part_bytes != 4096;
+        uint8_t *log = mr_sim_disk_file(disk, "dir/shard-0.wal", &bytes);
+        memset(log, 0, bytes);
+        assert_int_equal(rig_open(r), MR_OK);
+        for (uint32_t i = 0; i < RIG_TASKS; i++) {
+            points[i].allowed = MR_ALLOW_RESET;
+            points[i].new_lineage = 700 + i;
+        }
+        assert_int_equal(mr_state_roll(r->state, ++r->incarnation, points, RIG_TASKS,
+                                       committed->offsets, RIG_TASKS, &r->diag),
+                         MR_OK);
+        assert_int_equal(points[0].verdict, MR_VERDICT_RESET);
+        r->model = empty;
+        rig_past last = *rig_commit(r);
+        for (uint32_t i = 0; i < 3; i++) {
+            rig_work(r, 5);
+            last = *rig_commit(r);
+        }
+        rig_close(r);
+        if (rig_open(r) != MR_OK || rig_roll(r, &last) != MR_OK) {
+            fail_msg("%s", r->diag.text);
+        }
+        rig_check(r, &last.model);
+        rig_free(r);
+        mr_sim_disk_destroy(disk);
+    }
+    assert_true(inside > 0);
+}
+
+/* A task that has tables and no epoch yet is in the base all the same, and in what a reader sees.
+ */
+static void test_a_base_with_a_task_that_never_took_part(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(3);
+    rig *r = rig_create_small(disk, 3);
+    const mr_io io = mr_sim_disk_io(disk);
+    mr_state_stats stats = {.base_count = 0};
+    mr_task_point points[RIG_TASKS];
+    mr_state *reader = NULL;
+    mr_ring *ring = NULL;
+    uint64_t seal = 0;
+    uint32_t count = 0;
+    mr_diag diag;
+
+    (void)state;
+    r->options.checkpoint_us = 1;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    for (uint32_t i = 0; i < 200 && stats.base_count == 0; i++) {
+        assert_true(rig_put(r, 0, 0, i % RIG_KEYS, 100));
+        r->offsets[0].to++;
+        assert_int_equal(mr_state_seal(r->state, r->offsets, 1, &seal, points, &count),
+                         MR_STEP_NEXT);
+        assert_int_equal(count, 1);
+        assert_int_equal(rig_prepare(r, &(rig_past){.epoch = seal}), MR_STEP_NEXT);
+        mr_state_acknowledge(r->state, seal);
+        r->now_us += 1000;
+        rig_turn(r);
+        mr_state_read_stats(r->state, &stats);
+    }
+    assert_int_equal(stats.base_count, 1);
+    rig_close(r);
+    assert_int_equal(mr_ring_open(&ring, &io, &diag), MR_OK);
+    if (mr_state_open_reader(&reader, &r->options, ring, &diag) != MR_OK) {
+        fail_msg("%s", diag.text);
+    }
+    assert_int_equal(mr_state_read_epoch(reader, seal, &diag), MR_OK);
+    mr_state_close(reader);
+    mr_ring_close(ring);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* No part is there, and none of their size would fit the limit of now. */
+static void test_a_log_without_a_part_is_told(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(3);
+    const rig_past *committed = NULL;
+    rig *r = rig_with_base(disk, &committed);
+    const mr_io io = mr_sim_disk_io(disk);
+    mr_task_point points[RIG_TASKS];
+    uint64_t bytes = 0;
+    int descriptor = -1;
+
+    (void)state;
+    assert_int_equal(io.files->open(io.files_self, "dir/shard-0.wal", MR_FILE_CREATE, &descriptor,
+                                    &bytes, &r->diag),
+                     MR_OK);
+    assert_int_equal(io.files->shrink(io.files_self, descriptor, 0), MR_OK);
+    io.files->close(io.files_self, descriptor);
+    r->options.wal_bytes_max = r->options.wal_part_bytes / 2;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, committed), MR_ERR_REFUSED);
+    assert_non_null(strstr(r->diag.text, "E_STATE_BEHIND"));
+    for (uint32_t i = 0; i < RIG_TASKS; i++) {
+        points[i] = committed->points[i];
+        points[i].allowed = MR_ALLOW_RESET;
+        points[i].new_lineage = 700 + i;
+    }
+    assert_int_equal(mr_state_roll(r->state, ++r->incarnation, points, RIG_TASKS,
+                                   committed->offsets, RIG_TASKS, &r->diag),
+                     MR_OK);
+    memset(&r->model, 0, sizeof(r->model));
+    const rig_past claim = *rig_commit(r);
+    rig_close(r);
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &claim), MR_OK);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* XXH3-128 of `size` bytes at `at` of the data file, seeded as FORMAT.md says. */
+static void sum_at(const uint8_t *data, uint64_t at, uint64_t size, uint8_t sum[16])
+{
+    uint64_t seed = 0;
+
+    memcpy(&seed, data + 16, sizeof(seed)); /* The store, in every superblock. */
+    mr_hash128(data + at, size, seed ^ at, sum);
+}
+
+/* All sums are right, and a table of the base is of a task that the base does not list. */
+static void test_a_table_of_no_task_is_damage(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(3);
+    const rig_past *committed = NULL;
+    rig *r = rig_with_base(disk, &committed);
+    uint64_t bytes = 0;
+    uint8_t *data = mr_sim_disk_file(disk, "dir/shard-0.data", &bytes);
+    uint64_t sequences[2];
+    uint64_t manifest[2]; /* Block, bytes. */
+    uint32_t counts[2];   /* Tasks, offsets. */
+    const uint32_t stray = 99;
+
+    (void)state;
+    memcpy(&sequences[0], data + 40, 8);
+    memcpy(&sequences[1], data + 2 * 4096 + 40, 8);
+    const uint32_t first = sequences[0] > sequences[1] ? 0 : 2;
+    memcpy(manifest, data + first * 4096 + 112, sizeof(manifest));
+    const uint64_t at = manifest[0] * 4096;
+    memcpy(counts, data + at + 64, sizeof(counts));
+    memcpy(data + at + 80 + counts[0] * 48 + counts[1] * 32, &stray, sizeof(stray));
+    for (uint64_t block = first * 4096; block < (first + 2) * 4096; block += 4096) {
+        sum_at(data, at, manifest[1], data + block + 128);
+        memset(data + block + 152, 0, 16);
+        uint8_t sum[16];
+        sum_at(data, block, 4096, sum);
+        memcpy(data + block + 152, sum, sizeof(sum));
+    }
+    assert_int_equal(rig_open(r), MR_ERR_CORRUPT);
+    assert_non_null(strstr(r->diag.text, "the manifest holds impossible values"));
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_base_with_a_task_that_never_took_part),
+        cmocka_unit_test(test_what_follows_a_lost_log_is_kept),
+        cmocka_unit_test(test_a_log_without_a_part_is_told),
+        cmocka_unit_test(test_a_table_of_no_task_is_damage),
         cmocka_unit_test(test_a_reset_outlives_the_base_before_it),
         cmocka_unit_test(test_a_small_log_never_ends),
         cmocka_unit_test(test_random_lives_with_bases),

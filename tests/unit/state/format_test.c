@@ -19,7 +19,8 @@ typedef struct writer {
     uint64_t epoch;
     uint8_t previous[16];
     uint64_t previous_epochs[RIG_TASKS];
-    rig_past past; /* Of the newest epoch. */
+    rig_past past;  /* Of the newest epoch. */
+    uint32_t stray; /* The task that sections name instead of their own; 0: their own. */
 } writer;
 
 typedef struct put { /* A record: key number, and a size; UINT32_MAX deletes. */
@@ -146,7 +147,7 @@ static uint64_t write_sections(writer *w, uint8_t *delta, uint64_t at, uint32_t 
             at = head;
             continue;
         }
-        put32(delta, head, rig_tasks[task]);
+        put32(delta, head, w->stray != 0 ? w->stray : rig_tasks[task]);
         put32(delta, head + 4, table);
         put16(delta, head + 8, 1);
         put32(delta, head + 12, records);
@@ -329,6 +330,29 @@ static void test_a_directory_of_1_0_is_read_as_it_is(void **state)
     rig_free(r);
     mr_sim_disk_destroy(disk);
     free(w);
+}
+
+/* Every sum is right, and a section names a task that its epoch, or its entry, does not: damage. */
+static void test_a_section_of_another_task_is_damage(void **state)
+{
+    static const put puts[] = {{0, 0, 1, 100}};
+    const uint32_t strays[] = {99, rig_tasks[1]};
+
+    (void)state;
+    for (uint32_t i = 0; i < MR_LENGTH(strays); i++) {
+        writer *w = write_all();
+        w->stray = strays[i];
+        write_delta(w, puts, MR_LENGTH(puts));
+        mr_sim_disk *disk = make_disk(w);
+        rig *r = rig_create(disk, 1);
+        mr_status status = rig_open(r);
+        status = status == MR_OK ? rig_roll(r, &w->past) : status;
+        assert_int_equal(status, MR_ERR_CORRUPT);
+        assert_non_null(strstr(r->diag.text, "E_STATE_DAMAGED: dir/shard-0.wal@"));
+        rig_free(r);
+        mr_sim_disk_destroy(disk);
+        free(w);
+    }
 }
 
 static void test_the_first_base_makes_it_this_format(void **state)
@@ -528,6 +552,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_directory_of_1_0_is_read_as_it_is),
+        cmocka_unit_test(test_a_section_of_another_task_is_damage),
         cmocka_unit_test(test_the_first_base_makes_it_this_format),
         cmocka_unit_test(test_inspection_reads_1_0),
         cmocka_unit_test(test_what_a_store_without_a_base_cannot_say),

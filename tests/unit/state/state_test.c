@@ -401,6 +401,66 @@ static void test_a_delta_of_another_life_does_not_count(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+/* Many tables that are only kept take nothing of the buffer in which an epoch is gathered. */
+static void test_kept_tables_and_the_largest_epoch(void **state)
+{
+    enum { KEPT = 4600 };
+    static const uint32_t tasks[] = {3, 7, 1000};
+    mr_sim_disk *disk = mr_sim_disk_create(1);
+    rig *r = rig_create(disk, 1);
+    mr_task_point points[MR_LENGTH(tasks)];
+    uint64_t epoch = 0;
+    uint32_t count = 0;
+
+    (void)state;
+    r->options.memory_bytes = UINT64_C(400) << 20;
+    r->options.epoch_bytes_max = 512 << 10;
+    r->options.table_count_max = KEPT + 4;
+    r->options.tasks = tasks;
+    r->options.task_count = MR_LENGTH(tasks);
+    assert_int_equal(rig_open(r), MR_OK);
+    mr_table **kept = calloc(KEPT, sizeof(mr_table *));
+    assert_non_null(kept);
+    for (uint32_t i = 0; i < KEPT; i++) {
+        const mr_table_spec spec = {
+            .task = 1000, .table = i, .kind = MR_TABLE_HASH, .layout = 1000 + i};
+        assert_int_equal(mr_state_declare(r->state, &spec, "kept", &kept[i], &r->diag), MR_OK);
+    }
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    for (uint32_t i = 0; i < KEPT; i++) {
+        rig_keys k;
+        const uint32_t number = 1;
+        rig_take_keys(kept[i], &k, &number, 1);
+        assert_int_equal(mr_table_prefetch(kept[i], &k.keys), MR_STEP_NEXT);
+        assert_non_null(mr_table_update(kept[i], &k.keys, 0, 8));
+    }
+    free(kept);
+    while (mr_state_seal(r->state, r->offsets, RIG_TASKS, &epoch, points, &count) == MR_STEP_WAIT) {
+        rig_turn(r);
+    }
+    assert_int_equal(count, MR_LENGTH(tasks));
+    rig_past past = {.epoch = epoch};
+    memcpy(past.points, points, sizeof(past.points));
+    memcpy(past.offsets, r->offsets, sizeof(past.offsets));
+    assert_int_equal(rig_prepare(r, &past), MR_STEP_NEXT);
+    mr_state_acknowledge(r->state, epoch);
+    rig_close(r);
+    r->options.table_count_max = 4;
+    r->options.tasks = rig_tasks;
+    r->options.task_count = RIG_TASKS;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &past), MR_OK);
+    bool is_room = true;
+    for (uint32_t i = 0; is_room && i < RIG_TASKS * RIG_TABLES * RIG_KEYS; i++) {
+        is_room = rig_put(r, i / RIG_TABLES % RIG_TASKS, i % RIG_TABLES, i / 4, RIG_VALUE_MAX);
+    }
+    assert_false(is_room);
+    const rig_past *last = rig_commit(r);
+    rig_check(r, &last->model);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_a_reader_sees_every_epoch),
         cmocka_unit_test(test_verify_finds_damage),
         cmocka_unit_test(test_an_insert_taken_back_leaves_its_tombstone),
+        cmocka_unit_test(test_kept_tables_and_the_largest_epoch),
         cmocka_unit_test(test_a_delta_of_another_life_does_not_count),
     };
 
