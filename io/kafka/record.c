@@ -25,6 +25,9 @@ enum {
 };
 _Static_assert(LONGEST == 195 && LONGEST <= (int)MR_RECORD_BYTES_MAX, "every broker takes it");
 
+/* No store lives to see it; numbers behind it would overflow. */
+#define EPOCH_MAX (UINT64_MAX / 2)
+
 typedef struct reader {
     const char *at, *end;
 } reader;
@@ -78,7 +81,7 @@ mr_record_result mr_offset_record_parse(const char *text, uint32_t size_bytes,
     const char *body_end = in.at;
     good = good && take_name(&in, 'c') && take_hex(&in, 8, 8, &sum) && in.at == in.end;
     good = good && sum == mr_hash_crc32c(text, (size_t)(body_end - text));
-    if (!good || found.epoch == 0 || found.state_epoch > found.epoch) {
+    if (!good || found.epoch == 0 || found.epoch > EPOCH_MAX || found.state_epoch > found.epoch) {
         return MR_RECORD_FOREIGN;
     }
     *record = found;

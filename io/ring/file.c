@@ -180,10 +180,13 @@ static mr_status file_reserve(void *self, int descriptor, uint64_t offset, uint6
     if (fstat(descriptor, &stat) != 0) {
         return MR_ERR_IO;
     }
-    if (fallocate(descriptor, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size_bytes) == 0) {
-        return MR_OK;
+    int error = EINTR;
+    while (error == EINTR) { /* tmpfs lets signals through, also a stop and its end. */
+        if (fallocate(descriptor, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size_bytes) == 0) {
+            return MR_OK;
+        }
+        error = errno;
     }
-    const int error = errno;
     if (error == EOPNOTSUPP) {
         return MR_OK; /* Zero-filling reserves just as well. */
     }

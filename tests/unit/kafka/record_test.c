@@ -45,8 +45,8 @@ static void test_round_trip(void **state)
     mr_offset_record found;
     char text[MR_RECORD_BYTES_MAX + 1];
     mr_offset_record record = sample();
-    for (uint32_t i = 0; i < 64; i++) {
-        record.epoch = UINT64_MAX >> i;
+    for (uint32_t i = 0; i < 63; i++) {
+        record.epoch = UINT64_MAX / 2 >> i;
         record.state_epoch = record.epoch / 3;
         record.lineage = UINT64_C(1) << i;
         record.digest = ~record.lineage;
@@ -68,7 +68,7 @@ static void test_the_longest_fits(void **state)
     mr_offset_record found;
     char text[MR_RECORD_BYTES_MAX + 1];
     mr_offset_record record = sample();
-    record.epoch = record.state_epoch = UINT64_MAX;
+    record.epoch = record.state_epoch = UINT64_MAX / 2;
     memset(record.owner, 'w', 40);
     memcpy(record.owner + 40, "-1234567", 9);
     const uint32_t size = mr_offset_record_print(&record, text);
@@ -129,7 +129,9 @@ static void test_form_is_strict(void **state)
 #define TOPIC ";t=000102030405060708090a0b0c0d0e0f"
     expect(HEAD "e=2a;s=29" TAIL "w=all-0" TOPIC, MR_RECORD_OK);
     expect(HEAD "e=1;s=0" TAIL "w=all-0" TOPIC, MR_RECORD_OK);
-    expect(HEAD "e=0;s=0" TAIL "w=all-0" TOPIC, MR_RECORD_FOREIGN);    /* epochs begin at 1 */
+    expect(HEAD "e=0;s=0" TAIL "w=all-0" TOPIC, MR_RECORD_FOREIGN); /* epochs begin at 1 */
+    expect(HEAD "e=7fffffffffffffff;s=1" TAIL "w=all-0" TOPIC, MR_RECORD_OK);
+    expect(HEAD "e=8000000000000000;s=1" TAIL "w=all-0" TOPIC, MR_RECORD_FOREIGN);
     expect(HEAD "e=2a;s=2b" TAIL "w=all-0" TOPIC, MR_RECORD_FOREIGN);  /* s above e */
     expect(HEAD "e=2A;s=29" TAIL "w=all-0" TOPIC, MR_RECORD_FOREIGN);  /* upper case */
     expect(HEAD "e=02a;s=29" TAIL "w=all-0" TOPIC, MR_RECORD_FOREIGN); /* leading zero */
