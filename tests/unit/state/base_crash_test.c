@@ -16,6 +16,7 @@ enum {
     KEEP_BYTES = 1024,
     SMALL_BASES = 3, /* In fresh room, behind the first one, and in front of the second again. */
     LARGE_BASES = 2,
+    OUTCOMES_MIN = 9000,
     EPOCHS_MAX = 400
 };
 
@@ -198,6 +199,7 @@ static void test_subsets_of_larger_bases(void **state)
     write_bases(4, RIG_KEYS, 1500, 320 << 10, LARGE_BASES);
     print_message("base_crash_test: %llu outcomes, all subsets of up to %u sectors\n",
                   (unsigned long long)outcomes, widest);
+    assert_true(outcomes >= OUTCOMES_MIN);
 }
 
 int main(void)

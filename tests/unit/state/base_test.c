@@ -5,7 +5,7 @@
 #include "engine/base/assert.h"
 #include "tests/unit/state/rig.h"
 
-enum { LIVES = 8, SEEDS = 240, TURNS_MAX = 20000 };
+enum { LIVES = 8, SEEDS = 240, OUTCOMES_MIN = 20000, TURNS_MAX = 20000 };
 
 static uint32_t deaf_percent; /* Epochs that go on although input should pause. */
 static uint64_t bases;        /* Installed in all lives. */
@@ -175,6 +175,7 @@ static void test_random_lives_with_bases(void **state)
     print_message("base_test: %llu outcomes, %llu bases installed\n", (unsigned long long)outcomes,
                   (unsigned long long)bases);
     assert_true(bases > count);
+    assert_true(runs != NULL || outcomes >= OUTCOMES_MIN);
 }
 
 /* One bit turned anywhere: the right answer or a refusal by name, never a wrong answer.
