@@ -34,6 +34,7 @@ static mr_status renew(mr_txn *txn, const mr_job *job, mr_diag *diag);
 static rd_kafka_topic_partition_list_t *list_of(const mr_txn *txn, const mr_job *job);
 static mr_status judge(mr_txn *txn, mr_kafka_call call, rd_kafka_error_t *error, const char *what,
                        mr_diag *diag);
+static void note_refusal(mr_txn *txn, const mr_diag *diag);
 static void answer(mr_txn *txn, const mr_job *job, mr_reply_kind kind);
 static void watch_owners(mr_txn *txn);
 static void await_room(mr_txn *txn);
@@ -220,12 +221,28 @@ static void run_job(mr_txn *txn, const mr_job *job)
         txn->live_generation = job->generation;
         txn->owners_read_ms = mr_txn_now_ms(txn);
     }
-    /* The shard may have heard of a failed delivery first, which does not say why. */
-    if (status == MR_ERR_REFUSED) {
-        txn->refusal = *diag;
+    if (status != MR_OK) {
+        note_refusal(txn, diag);
     }
     txn->is_live = status == MR_OK && (txn->is_live || job->kind == MR_JOB_INIT);
     answer(txn, job, status == MR_OK ? kind : MR_REPLY_FAILED);
+}
+
+/* A failure with a name. The shard may have heard of a failed delivery before, which does not say
+ * why, and give up this answer. */
+static void note_refusal(mr_txn *txn, const mr_diag *diag)
+{
+    const mr_log_field fields[] = {{.name = "shard", .number = txn->options->shard},
+                                   {.name = "cause", .text = diag->text}};
+
+    if (strncmp(diag->text, "E_", 2) != 0) {
+        return;
+    }
+    mr_log_event(txn->options->log, MR_LOG_WARN, "kafka", "a call was refused", fields,
+                 MR_LENGTH(fields));
+    if (diag->status == MR_ERR_REFUSED) {
+        txn->refusal = *diag;
+    }
 }
 
 static void answer(mr_txn *txn, const mr_job *job, mr_reply_kind kind)

@@ -21,7 +21,7 @@ STATE = {"wal_max": "256MiB"}  # Parts of 4 MiB: what cuts a delta is the size o
 def crash_four_times(t, io, point, passes):
     """Dies there in four runs, behind the fourth once more in the recovery; then all is committed."""
     run = scenario.Scenario(t, "running", state=STATE, users=USERS, pad=PAD,
-                            records=EPOCH_RECORDS, interval="3s", output="40MiB")
+                            records=EPOCH_RECORDS, interval="1500ms", output="40MiB")
     run.feed(RECORDS)
     committed = [run.crash(point, number, env={"MR_IO": io}) for number in passes]
     assert run.crash("K12C", 1, env={"MR_IO": io}) == 0, "a recovery that died committed input"

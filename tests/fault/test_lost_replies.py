@@ -208,15 +208,17 @@ def refused(t, late):
 
 
 def accepted(t, late):
-    """The control: the same without the taint rule. The broker takes the late request, and the
-    judge finds what it has done; else the tests above would prove nothing."""
+    """The control: the same without the taint rule. The broker takes the late request, and what it
+    has done is found; else the tests above would prove nothing."""
     with proxied.scene(t) as run:
         answer = late(run, env={"MR_BUG": "no_taint"})
         assert answer == frames.NONE, f"the late request was answered {answer}"
         try:
             run.finish()
         except AssertionError as error:
-            assert "check: I2 " in str(error), f"not what was expected: {error}"
+            # The next start, where the disk knows that a later epoch was committed; else the judge.
+            assert "check: I2 " in str(error) or "E_OFFSET_REGRESSION" in str(error), \
+                f"not what was expected: {error}"
             return
         raise AssertionError("the judge found nothing, although a late request was accepted")
 

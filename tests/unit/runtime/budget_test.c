@@ -108,7 +108,7 @@ static void test_what_many_partitions_and_shards_need_counts(void **state)
                                        2000 * (200 * UINT64_C(304) + 64 * UINT64_C(1024)));
     assert_int_equal(mr_budget_compute(&plan, 24576 * MIB, 64, 1, &budget, &diag), MR_OK);
     assert_int_equal(budget.shard_arena, 4 * MIB);
-    assert_int_equal(budget.kafka, 64 * (2 * 4 * MIB + 3 * (budget.shard_kafka / 5)));
+    assert_int_equal(budget.kafka, 64 * (8 * MIB + 3 * (budget.shard_kafka / 5)));
 }
 
 int main(void)

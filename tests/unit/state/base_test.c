@@ -5,6 +5,8 @@
 #include "engine/base/assert.h"
 #include "tests/unit/state/rig.h"
 
+static const uint64_t BLOCK = 4096;
+
 enum { LIVES = 8, SEEDS = 240, OUTCOMES_MIN = 20000, TURNS_MAX = 20000 };
 
 static uint32_t deaf_percent; /* Epochs that go on although input should pause. */
@@ -356,9 +358,9 @@ static void test_what_follows_a_lost_log_is_kept(void **state)
         const uint8_t *data = mr_sim_disk_file(disk, "dir/shard-0.data", &bytes);
         for (uint32_t slot = 0; slot < 4; slot += 2) {
             uint64_t epoch = 0;
-            memcpy(&epoch, data + slot * 4096 + 72, sizeof(epoch));
+            memcpy(&epoch, data + slot * BLOCK + 72, sizeof(epoch));
             if (epoch == at) {
-                memcpy(&position, data + slot * 4096 + 88, sizeof(position));
+                memcpy(&position, data + slot * BLOCK + 88, sizeof(position));
             }
         }
         inside += position % r->options.wal_part_bytes != 4096;
@@ -496,13 +498,14 @@ static void test_a_table_of_no_task_is_damage(void **state)
 
     (void)state;
     memcpy(&sequences[0], data + 40, 8);
-    memcpy(&sequences[1], data + 2 * 4096 + 40, 8);
+    memcpy(&sequences[1], data + 2 * BLOCK + 40, 8);
     const uint32_t first = sequences[0] > sequences[1] ? 0 : 2;
-    memcpy(manifest, data + first * 4096 + 112, sizeof(manifest));
-    const uint64_t at = manifest[0] * 4096;
+    memcpy(manifest, data + first * BLOCK + 112, sizeof(manifest));
+    const uint64_t at = manifest[0] * BLOCK;
     memcpy(counts, data + at + 64, sizeof(counts));
-    memcpy(data + at + 80 + counts[0] * 48 + counts[1] * 32, &stray, sizeof(stray));
-    for (uint64_t block = first * 4096; block < (first + 2) * 4096; block += 4096) {
+    memcpy(data + at + 80 + counts[0] * UINT64_C(48) + counts[1] * UINT64_C(32), &stray,
+           sizeof(stray));
+    for (uint64_t block = first * BLOCK; block < (first + 2) * BLOCK; block += BLOCK) {
         sum_at(data, at, manifest[1], data + block + 128);
         memset(data + block + 152, 0, 16);
         uint8_t sum[16];
