@@ -41,7 +41,7 @@ LABELS = {
     "check": (30, True, []),
     "mutant": (60, True, []),
     "contract": (60, True, []),
-    "integration": (240, True, []),
+    "integration": (300, True, []),
     "fault": (420, True, []),
 }
 BUILD_TARGETS = {"dev": "all", "asan-ubsan": "unit_tests", "release": "all", "tsan": "tsan_tests",
