@@ -18,7 +18,8 @@ static const mr_error_name names[] = {
      "newline is taken off, nothing else. Secrets are read when the worker starts.\n"},
     {"E_AUTHORIZATION", "the brokers refuse the worker",
      "The brokers know the worker, but it may not do what it must: read a topic or the group,\n"
-     "write a topic, or use its transactional id.\n",
+     "write a topic, or use its transactional id. It ends at a start; what has worked before and\n"
+     "is withdrawn later is tried again, without end.\n",
      "E_AUTHORIZATION: Broker: Topic authorization failed",
      "Grant READ on the sources and the group `<app>`, WRITE on sinks and dlqs, and WRITE on\n"
      "transactional ids that begin with `<app>-`. Then start the worker again.\n"},

@@ -16,6 +16,8 @@ static void setting_split(char *word, const char **value)
     *value = equals + 1;
 }
 
+static void look_again(rd_kafka_t *client, const char *name);
+
 /*
  * A topic is created when the controller says so, but of use only when its broker knows it and
  * leads its partitions: some milliseconds later, or seconds on a busy machine.
@@ -33,7 +35,24 @@ static void topic_await(rd_kafka_t *client, const char *name, int partition_coun
             p++;
         } else if (mr_tool_now_ms() > until_ms) {
             mr_tool_fail("%s-%d: %s", name, p, rd_kafka_err2str(error));
+        } else {
+            look_again(client, name);
         }
+    }
+}
+
+/* The client knows a partition as missing until it asks anew, which it does after minutes. */
+static void look_again(rd_kafka_t *client, const char *name)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
+
+    if (topic != NULL && rd_kafka_metadata(client, 0, topic, &metadata, ANSWER_MS_MAX) ==
+                             RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata_destroy(metadata);
+    }
+    if (topic != NULL) {
+        rd_kafka_topic_destroy(topic);
     }
 }
 
