@@ -108,7 +108,7 @@ uint32_t mr_state_columns_text(mr_state_columns *columns, uint32_t number, uint6
     }
     mr_batch_clear(table->batch);
     if (!mr_fold_emit(table->scratch, row->key, row->value.bytes, table->batch, 0) ||
-        mr_fold_finish(table->scratch, table->batch, 1, &errors) != MR_OK) {
+        mr_fold_finish(table->scratch, table->batch, 1, true, &errors) != MR_OK) {
         return 0;
     }
     mr_batch_set_rows(table->batch, 1);

@@ -46,8 +46,8 @@ typedef struct aggregate {
 
 typedef struct emission { /* Output rows being written. */
     mr_batch *out;
-    uint8_t *change; /* NULL: halves are not wanted. */
-    uint32_t count;
+    uint8_t *change;        /* NULL: halves are not wanted. */
+    uint32_t count, groups; /* Rows; groups they are of: one row each, or two halves. */
 } emission;
 
 static mr_status aggregate_plan(void *spec, mr_plan_node *node, mr_diag *diag)
@@ -158,7 +158,7 @@ static mr_step finish(aggregate *agg, mr_task *task, emission *e, const mr_batch
     const mr_row_error *errors = NULL;
     uint32_t kept = 0;
 
-    if (mr_fold_finish(agg->scratch, e->out, e->count, &errors) != MR_OK) {
+    if (mr_fold_finish(agg->scratch, e->out, e->count, e->groups <= 1, &errors) != MR_OK) {
         return mr_task_fail(task, MR_ERR_OVERFLOW, "the texts of %u groups exceed the scratch",
                             e->count);
     }
@@ -243,6 +243,7 @@ static fold_result fold_row(aggregate *agg, mr_task *task, const mr_batch *in, u
     }
     mr_fold_apply(agg->scratch, row, record);
     if (every) {
+        e->groups++;
         agg->cause[e->count] = (uint16_t)row;
         emit_half(agg, e, key_bytes, record, has_old ? MR_CHANGE_NEW : MR_CHANGE_INSERT);
     }
@@ -276,8 +277,9 @@ static mr_step aggregate_process(void *self, mr_task *task, uint32_t port, const
     return finish(agg, task, &e, in, MR_STEP_NEXT);
 }
 
-/* What `on_commit` owes for one record touched in the epoch; false = no room. */
-static bool flush_row(aggregate *agg, emission *e, const mr_table_row *row)
+/* What `on_commit` owes for one record touched in the epoch; false = no room. `groups_max`: what
+ * did not fit comes again in smaller batches. */
+static bool flush_row(aggregate *agg, emission *e, const mr_table_row *row, uint32_t groups_max)
 {
     const bool has_old = row->before.bytes != NULL, has_new = row->value.bytes != NULL;
     const uint32_t size = row->before.size_bytes > row->value.size_bytes ? row->before.size_bytes
@@ -288,9 +290,11 @@ static bool flush_row(aggregate *agg, emission *e, const mr_table_row *row)
                       memcmp(row->before.bytes, row->value.bytes, row->value.size_bytes) == 0))) {
         return true; /* Came and went, or is as it was. */
     }
-    if (e->count + 2 > MR_BATCH_ROWS_MAX || room_needed(row->key, size) > room_left(e->out)) {
+    if (e->count + 2 > MR_BATCH_ROWS_MAX || e->groups == groups_max ||
+        room_needed(row->key, size) > room_left(e->out)) {
         return false;
     }
+    e->groups++;
     if (has_old && agg->wants_old) {
         emit_half(agg, e, row->key, row->before.bytes, MR_CHANGE_OLD);
     }
@@ -305,13 +309,14 @@ static mr_step aggregate_flush(void *self, mr_task *task, mr_batch *const out[])
 {
     aggregate *agg = self;
     emission e = begin(agg, out[0]);
+    const uint32_t groups_max = mr_task_rows_max(task);
 
     if (agg->spec->emit == EMIT_EVERY) {
         return MR_STEP_NEXT;
     }
     for (;;) {
         for (; agg->scan_at < agg->changed.row_count; agg->scan_at++) {
-            if (!flush_row(agg, &e, &agg->changed.rows[agg->scan_at])) {
+            if (!flush_row(agg, &e, &agg->changed.rows[agg->scan_at], groups_max)) {
                 if (e.count == 0) {
                     return mr_task_fail(task, MR_ERR_LIMIT,
                                         "a group of %u bytes does not fit an empty batch",

@@ -128,6 +128,14 @@ const mr_row_error *mr_eval_errors(const mr_eval *eval)
     return eval->frame.any_failed ? eval->frame.errors : NULL;
 }
 
+void mr_eval_fail(mr_eval *eval, uint32_t row, mr_row_error error)
+{
+    if ((eval->failed[row / 64] >> (row % 64) & 1) == 0) {
+        mr_frame_fail_row(&eval->frame, row, error);
+        eval->errors_dirty = true;
+    }
+}
+
 uint32_t mr_eval_condition(const mr_eval *eval, const mr_batch *in, uint16_t *selection)
 {
     const mr_frame *frame = &eval->frame;

@@ -77,6 +77,8 @@ MR_MUST_USE mr_status mr_eval_run(mr_eval *eval, const mr_batch *in);
 const mr_column *mr_eval_column(const mr_eval *eval, uint32_t index);
 /* By row number: the first error of the row in any program; NULL = no row has one. */
 const mr_row_error *mr_eval_errors(const mr_eval *eval);
+/* What became of a row of the last run fails after all: its error, if it has none yet. */
+void mr_eval_fail(mr_eval *eval, uint32_t row, mr_row_error error);
 /* For a single boolean program: the selected rows that are true, and not in error, into
  * `selection` (room for a full batch); returns their count. */
 uint32_t mr_eval_condition(const mr_eval *eval, const mr_batch *in, uint16_t *selection);
@@ -134,8 +136,11 @@ mr_row_error mr_fold_row(mr_fold_scratch *scratch, uint32_t row, void *record);
 bool mr_fold_emit(mr_fold_scratch *scratch, mr_view key, const void *record, mr_batch *out,
                   uint32_t row);
 /* Completes `row_count` emitted rows: result expressions. Row errors by row number in `errors`
- * (NULL = none); what such a row could not compute is NULL. The rows are still to be set. */
+ * (NULL = none); what such a row could not compute is NULL. The rows are still to be set. Texts
+ * that do not fit are MR_ERR_OVERFLOW; of rows that no smaller batch can hold, which the caller
+ * knows
+ * (`is_least`), they are the row's error 54000. */
 MR_MUST_USE mr_status mr_fold_finish(mr_fold_scratch *scratch, mr_batch *out, uint32_t row_count,
-                                     const mr_row_error **errors);
+                                     bool is_least, const mr_row_error **errors);
 
 #endif

@@ -486,8 +486,10 @@ static bool emit_aggregate(mr_fold_scratch *s, uint32_t index, const uint8_t *re
     return true;
 }
 
-/* One result column into `out`. Texts made by an expression lie in the eval's scratch: copied. */
-static bool finish_column(mr_fold_scratch *s, uint32_t index, mr_batch *out, uint32_t row_count)
+/* One result column into `out`. Texts made by an expression lie in the eval's scratch: copied.
+ * False: one does not fit; with `is_least` it fails its row. */
+static bool finish_column(mr_fold_scratch *s, uint32_t index, mr_batch *out, uint32_t row_count,
+                          bool is_least)
 {
     const mr_expr *expr = s->fold->results[index];
     const mr_column *from = mr_eval_column(s->results, index);
@@ -508,13 +510,17 @@ static bool finish_column(mr_fold_scratch *s, uint32_t index, mr_batch *out, uin
             mr_batch_set_null(out, index, row);
         } else if (is_view(expr->result.type) && mr_column_valid(from, row) &&
                    !keep_text(out, &((mr_view *)cells)[row])) {
-            return false;
+            if (!is_least) {
+                return false;
+            }
+            mr_eval_fail(s->results, row, MR_ROW_54000);
+            mr_batch_set_null(out, index, row);
         }
     }
     return true;
 }
 
-mr_status mr_fold_finish(mr_fold_scratch *scratch, mr_batch *out, uint32_t row_count,
+mr_status mr_fold_finish(mr_fold_scratch *scratch, mr_batch *out, uint32_t row_count, bool is_least,
                          const mr_row_error **errors)
 {
     mr_status status = MR_OK;
@@ -523,8 +529,11 @@ mr_status mr_fold_finish(mr_fold_scratch *scratch, mr_batch *out, uint32_t row_c
     (void)mr_batch_event_times(scratch->group);
     mr_batch_set_rows(scratch->group, row_count);
     status = mr_eval_run(scratch->results, scratch->group);
+    if (status == MR_ERR_OVERFLOW && is_least) {
+        status = MR_OK; /* The rows that did not fit have the error already. */
+    }
     for (uint32_t i = 0; status == MR_OK && i < scratch->fold->result_count; i++) {
-        if (!finish_column(scratch, i, out, row_count)) {
+        if (!finish_column(scratch, i, out, row_count, is_least)) {
             status = MR_ERR_OVERFLOW;
         }
     }

@@ -177,8 +177,9 @@ static void find_heartbeats(mr_shard *shard)
 /* Smaller batches after an overflow make smaller epochs too: both have to fit one arena. */
 static uint64_t scaled(const mr_shard *shard, uint64_t limit)
 {
-    const uint64_t value = limit / MR_BATCH_ROWS_MAX * shard->rows_max +
+    const uint64_t share = limit / MR_BATCH_ROWS_MAX * shard->rows_max +
                            limit % MR_BATCH_ROWS_MAX * shard->rows_max / MR_BATCH_ROWS_MAX;
+    const uint64_t value = share >> shard->rows.epoch_shift;
     return value > 0 ? value : 1;
 }
 

@@ -32,7 +32,7 @@ void mr_recovery_begin(mr_shard *shard, mr_status status, const mr_diag *diag)
         mr_shard_fail(shard, diag);
         return;
     }
-    if (status == MR_ERR_OVERFLOW && shard->rows_max == 1) {
+    if (status == MR_ERR_OVERFLOW && !mr_rows_can_shrink(shard)) {
         char place[MR_PLACE_BYTES_MAX];
         mr_told(
             mr_diag_frame(&shard->diag, MR_ERR_LIMIT,
@@ -53,10 +53,11 @@ void mr_recovery_begin(mr_shard *shard, mr_status status, const mr_diag *diag)
         mr_log_event(shard->env.log, MR_LOG_WARN, "recovery", "recovering", fields,
                      MR_LENGTH(fields));
         mr_counter_add(&shard->counters.recoveries, 1);
-        shard->recoveries_without_ack++;
-    }
-    if (status == MR_ERR_OVERFLOW) {
-        mr_rows_overflow(shard);
+        if (status == MR_ERR_OVERFLOW) { /* What comes next is another attempt: it need not wait. */
+            mr_rows_overflow(shard);
+        } else {
+            shard->recoveries_without_ack++;
+        }
     }
     drop_everything(shard);
     mr_attempt_end(shard, NULL);

@@ -2,19 +2,32 @@
  * rows.c - how many rows a batch may have: fewer after an overflow, more again when that holds.
  *
  * What does not fit (output of a batch in the arena, keys in their scratch) is found out in the
- * middle of an epoch and costs a recovery. Where the rows are simply that large, trying the larger
- * batch again behind every commit would cost one every other epoch; so each try that fails doubles
- * the epochs until the next. Thread: the shard's.
+ * middle of an epoch and costs a recovery. Smaller batches make smaller epochs (epoch.c); with one
+ * row a batch, epochs alone become smaller, as what leaves at their end may be what does not fit.
+ * Where the rows are simply that large, trying the larger batch again behind every commit would
+ * cost one every other epoch; so each try that fails doubles the epochs until the next. Thread: the
+ * shard's.
  */
 #include "engine/runtime/runtime_private.h"
 
-enum { WAIT_MAX = 1024 };
+enum { WAIT_MAX = 1024, EPOCH_SHIFT_MAX = 40 };
+
+bool mr_rows_can_shrink(const mr_shard *shard)
+{
+    return shard->rows_max > 1 ||
+           (shard->epoch.records_in > 1 && shard->rows.epoch_shift < EPOCH_SHIFT_MAX);
+}
 
 void mr_rows_overflow(mr_shard *shard)
 {
     mr_rows *rows = &shard->rows;
 
-    shard->rows_max = shard->rows_max / 2 > 0 ? shard->rows_max / 2 : 1;
+    MR_ASSERT(mr_rows_can_shrink(shard));
+    if (shard->rows_max > 1) {
+        shard->rows_max /= 2;
+    } else {
+        rows->epoch_shift++;
+    }
     if (rows->is_trial) {
         rows->wait_epochs = rows->wait_epochs == 0 ? 2 : rows->wait_epochs * 2;
         rows->wait_epochs = rows->wait_epochs < WAIT_MAX ? rows->wait_epochs : WAIT_MAX;
@@ -34,6 +47,10 @@ void mr_rows_committed(mr_shard *shard)
     rows->is_trial = shard->rows_max < MR_BATCH_ROWS_MAX;
     if (!rows->is_trial) {
         rows->wait_epochs = 0; /* The largest has held. */
+        return;
+    }
+    if (rows->epoch_shift > 0) {
+        rows->epoch_shift--;
         return;
     }
     shard->rows_max =

@@ -168,7 +168,8 @@ typedef struct mr_attempt { /* attempt.c */
 } mr_attempt;
 typedef struct mr_rows { /* When larger batches are tried, rows.c. */
     uint32_t wait_epochs, calm_epochs;
-    bool is_trial; /* The size was raised and has not held yet. */
+    uint32_t epoch_shift; /* Of batches of one row: the epoch's limits are halved so often. */
+    bool is_trial;        /* The size was raised and has not held yet. */
 } mr_rows;
 
 typedef enum mr_shard_phase {
@@ -398,6 +399,8 @@ void mr_pace_note(mr_pace *pace, uint64_t bytes, int64_t opened_us, int64_t now_
 uint64_t mr_pace_limit(const mr_pace *pace, int64_t interval_us);
 
 /* ---- rows.c ---- */
+/* Whether there is a smaller batch, or epoch, than the one that did not fit. */
+bool mr_rows_can_shrink(const mr_shard *shard);
 /* A batch did not fit: smaller ones from now on. */
 void mr_rows_overflow(mr_shard *shard);
 /* An epoch with input was committed. */

@@ -107,8 +107,9 @@ int64_t mr_shard_wake_at_us(const mr_shard *shard)
 
 void mr_shard_sleep(mr_shard *shard)
 {
+    const mr_kafka *kafka = &shard->env.kafka;
     const int64_t timeout_us = mr_shard_wake_at_us(shard) - shard->now_us;
-    if (timeout_us <= 0) {
+    if (timeout_us <= 0 || (kafka->type != NULL && !kafka->type->may_sleep(kafka->self))) {
         return;
     }
     if (shard->ring != NULL) {
@@ -266,7 +267,7 @@ static uint32_t step_events(mr_shard *shard)
         }
         switch (event->fact) {
         case MR_KAFKA_RECORDS:
-            break; /* Every turn looks at all queues. */
+            break; /* Every turn looks at all queues that have filled. */
         case MR_KAFKA_READY:
             if (shard->phase == MR_SHARD_INIT) {
                 mr_recovery_ready(shard, event);

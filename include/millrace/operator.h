@@ -65,6 +65,10 @@ mr_diag *mr_task_diag(mr_task *task);
 /* The node's tables in order of declaration in plan(). */
 mr_table *mr_task_table(mr_task *task, uint32_t index);
 
+/* How many rows a batch may have now that is not made from another batch, by a source or a flush: 1
+ * to MR_BATCH_ROWS_MAX, less after MR_ERR_OVERFLOW (which then comes again with less). */
+uint32_t mr_task_rows_max(const mr_task *task);
+
 /* Upsert streams: whether something behind this output reads the OLD half of a change. */
 bool mr_task_wants_old(const mr_task *task, uint32_t output);
 

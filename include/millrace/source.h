@@ -156,9 +156,7 @@ mr_fetch *mr_task_next_fetch(mr_task *task);
  */
 void mr_task_misplaced(mr_task *task, uint32_t count, int64_t offset);
 
-/* How many rows a source may put into one batch now (1 to MR_BATCH_ROWS_MAX; less after an
- * overflow), and how many payload bytes. */
-uint32_t mr_task_rows_max(const mr_task *task);
+/* How many payload bytes a source may put into one batch now; rows: mr_task_rows_max(). */
 uint32_t mr_task_bytes_max(const mr_task *task);
 
 /* Sources of wall-clock time (files): microseconds UTC, read once a step by the shard. */

@@ -1,5 +1,6 @@
 /*
- * consumer.c - fetches: what one look at a partition's own queue brings, without waiting.
+ * consumer.c - fetches: what one look at a partition's own queue brings, without waiting. A queue
+ * that has not filled since the last look is not asked.
  *
  * Payloads stay where librdkafka put them until the fetch goes home. Errors and the end of the log
  * come as messages on the same queue, in order. After an error of the kind that means recovery
@@ -24,13 +25,15 @@ static bool judge_error(mr_consumer *consumer, mr_input_queue *input,
                         mr_diag *diag);
 
 mr_status mr_consumer_open(mr_consumer *consumer, const mr_kafka_options *options,
-                           uint32_t input_max, mr_arena *arena, mr_diag *diag)
+                           mr_arrivals *arrivals, uint32_t input_max, mr_arena *arena,
+                           mr_diag *diag)
 {
     const uint64_t row_bytes = sizeof(mr_fetch_record) + sizeof(rd_kafka_message_t *);
     const uint64_t rows = options->memory_bytes / SLACK_SHARE / row_bytes / input_max;
 
     MR_ASSERT(input_max > 0 && input_max <= MR_SHARD_PARTITIONS_MAX);
     consumer->options = options;
+    consumer->arrivals = arrivals;
     consumer->input_max = input_max;
     consumer->rows_max = rows > MR_BATCH_ROWS_MAX ? MR_BATCH_ROWS_MAX : (uint32_t)rows;
     if (consumer->rows_max < ROWS_MIN) {
@@ -76,13 +79,16 @@ mr_fetch *mr_consumer_take(mr_consumer *consumer, rd_kafka_queue_t *queue, uint3
     MR_ASSERT(index < consumer->input_max && queue != NULL);
     mr_input_queue *input = &consumer->inputs[index];
     MR_ASSERT(!input->is_out);
-    if (input->is_broken) {
+    if (input->is_broken || !mr_arrivals_take(consumer->arrivals, index)) {
         return NULL;
     }
     const ssize_t count =
         rd_kafka_consume_batch_queue(queue, 0, input->messages, consumer->rows_max);
     if (count <= 0) {
         return NULL;
+    }
+    if ((size_t)count == consumer->rows_max) {
+        mr_arrivals_keep(consumer->arrivals, index);
     }
     mr_fetch *fetch = &input->fetch;
     fetch->records = input->records;

@@ -75,6 +75,9 @@ typedef struct mr_kafka_type {
     uint32_t (*poll)(void *self, mr_kafka_event *events, uint32_t count_max);
     mr_fetch *(*take)(void *self, uint32_t input); /* One partition's; NULL = empty now. */
     void (*give_back)(void *self, mr_fetch *fetch);
+    /* Asked before a sleep. False: records came since the last poll; true: what comes from now on
+     * writes the wake descriptor. */
+    bool (*may_sleep)(void *self);
     /* Whether every record of `epoch` submitted so far has been acked by the broker. */
     bool (*produced)(void *self, uint64_t epoch);
     uint32_t (*topic_partitions)(void *self, uint32_t topic); /* After READY. */

@@ -42,6 +42,7 @@ static uint32_t client_poll(void *self, mr_kafka_event *events, uint32_t count_m
     uint32_t count = 0;
 
     MR_ASSERT(count_max > 0);
+    mr_arrivals_turn(&client->txn.arrivals);
     while (count < count_max && take_reply(client, &events[count])) {
         count++;
         if (events[count - 1].fact == MR_KAFKA_FAILED) {
@@ -83,6 +84,12 @@ static void client_give_back(void *self, mr_fetch *fetch)
     mr_consumer_give_back(&client->consumer, fetch);
 }
 
+static bool client_may_sleep(void *self)
+{
+    mr_kafka_client *client = self;
+    return mr_arrivals_may_sleep(&client->txn.arrivals);
+}
+
 static bool client_produced(void *self, uint64_t epoch)
 {
     const mr_kafka_client *client = self;
@@ -112,6 +119,7 @@ static const mr_kafka_type client_type = {.submit = client_submit,
                                           .poll = client_poll,
                                           .take = client_take,
                                           .give_back = client_give_back,
+                                          .may_sleep = client_may_sleep,
                                           .produced = client_produced,
                                           .topic_partitions = client_topic_partitions,
                                           .topic_record_max = client_topic_record_max};
@@ -135,8 +143,8 @@ mr_status mr_kafka_open(const mr_kafka_options *options, mr_kafka *kafka, mr_dia
     client->options = *options;
     client->arena = arena;
     mr_producer_open(&client->producer, &client->options, &client->txn);
-    mr_status status =
-        mr_consumer_open(&client->consumer, &client->options, input_max, arena, diag);
+    mr_status status = mr_consumer_open(&client->consumer, &client->options, &client->txn.arrivals,
+                                        input_max, arena, diag);
     if (status == MR_OK) {
         status = mr_txn_start(&client->txn, &client->options, input_max, arena, diag);
     }

@@ -195,6 +195,12 @@ static void mem_give_back(void *self, mr_fetch *fetch)
     input->is_out = false;
 }
 
+static bool mem_may_sleep(void *self)
+{
+    (void)self;
+    return true;
+}
+
 static bool mem_produced(void *self, uint64_t epoch)
 {
     const mem_client *client = self;
@@ -220,6 +226,7 @@ static const mr_kafka_type memory_type = {.submit = mem_submit,
                                           .poll = mem_poll,
                                           .take = mem_take,
                                           .give_back = mem_give_back,
+                                          .may_sleep = mem_may_sleep,
                                           .produced = mem_produced,
                                           .topic_partitions = mem_topic_partitions,
                                           .topic_record_max = mem_topic_record_max};

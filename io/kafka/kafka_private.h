@@ -150,6 +150,33 @@ typedef struct mr_owner_view { /* What one input's record says. */
     char owner[49];
 } mr_owner_view;
 
+/* ---- arrivals.c: which partition queues have filled ---- */
+
+typedef struct mr_arrivals {
+    struct mr_arrival *inputs; /* Of input_max. */
+    uint32_t input_max;
+    int wake_descriptor;    /* Eventfd; borrowed. */
+    uint64_t seen;          /* Of `told`, when the shard's turn began. */
+    _Atomic uint64_t told;  /* Times a queue has filled. */
+    _Atomic bool is_asleep; /* The shard sleeps, or is about to. */
+} mr_arrivals;
+
+/* MR_OK or MR_ERR_MEMORY. `arrivals` is zeroed. */
+MR_MUST_USE mr_status mr_arrivals_open(mr_arrivals *arrivals, uint32_t input_max,
+                                       int wake_descriptor, mr_arena *arena);
+/* From now on `queue` tells when it fills; what it holds counts as come. Committer. */
+void mr_arrivals_watch(mr_arrivals *arrivals, uint32_t input, rd_kafka_queue_t *queue);
+void mr_arrivals_forget(rd_kafka_queue_t *queue); /* No call comes, or runs, after it. Committer. */
+void mr_arrivals_tell(mr_arrivals *arrivals, uint32_t input); /* It has filled. Any thread. */
+/* The rest is the shard's. A turn begins; queues are looked at after this. */
+void mr_arrivals_turn(mr_arrivals *arrivals);
+/* Whether there may be something in an input's queue; the caller reads the queue empty now, or
+ * says with `keep` that it has not. */
+bool mr_arrivals_take(mr_arrivals *arrivals, uint32_t input);
+void mr_arrivals_keep(mr_arrivals *arrivals, uint32_t input);
+/* False: something came since the turn began. True: whatever comes writes the eventfd. */
+bool mr_arrivals_may_sleep(mr_arrivals *arrivals);
+
 typedef struct mr_txn { /* The committer's. */
     const mr_kafka_options *options;
     char transactional_id[MR_TRANSACTIONAL_ID_BYTES_MAX + 1];
@@ -164,6 +191,7 @@ typedef struct mr_txn { /* The committer's. */
     _Atomic uint64_t finished;    /* Jobs done: progress, for the watchdog. */
     _Atomic bool is_waiting_long; /* In what may last as long as brokers are away: see watch(). */
     mr_clients clients;           /* The committer writes, the shard reads while they are lent. */
+    mr_arrivals arrivals;         /* Queues call, the shard asks. */
     rd_kafka_consumer_group_metadata_t *group;
     uint32_t input_max, input_count;
     mr_offset *offsets;         /* The answer of INIT, of input_count. */
@@ -246,13 +274,16 @@ typedef struct mr_input_queue {
 
 typedef struct mr_consumer {
     const mr_kafka_options *options;
+    mr_arrivals *arrivals;
     mr_input_queue *inputs;
     uint32_t input_max, rows_max;
     int64_t down_logged_us, down_backoff_us;
 } mr_consumer;
 
+/* `arrivals` of the same inputs; borrowed. */
 MR_MUST_USE mr_status mr_consumer_open(mr_consumer *consumer, const mr_kafka_options *options,
-                                       uint32_t input_max, mr_arena *arena, mr_diag *diag);
+                                       mr_arrivals *arrivals, uint32_t input_max, mr_arena *arena,
+                                       mr_diag *diag);
 /* Names the inputs of an INIT; all fetches are home (asserted). */
 void mr_consumer_reset(mr_consumer *consumer, const mr_offset *offsets, uint32_t count);
 /* NULL with diag->status set: the partition failed. */

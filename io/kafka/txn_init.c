@@ -130,7 +130,6 @@ mr_status mr_txn_init_transactions(mr_txn *txn, rd_kafka_t *producer, uint64_t g
 /* Each partition keeps its own queue, so that a fetch is of one partition. */
 mr_status mr_txn_assign(mr_txn *txn, const mr_job *job, mr_diag *diag)
 {
-    static const uint64_t one = 1; /* What librdkafka writes to the eventfd. */
     const mr_plan *plan = txn->options->plan;
     rd_kafka_topic_partition_list_t *list =
         rd_kafka_topic_partition_list_new((int)job->offset_count);
@@ -146,7 +145,7 @@ mr_status mr_txn_assign(mr_txn *txn, const mr_job *job, mr_diag *diag)
             rd_kafka_queue_get_partition(txn->clients.consumer, topic, (int32_t)offset->partition);
         MR_ASSERT(queue != NULL);
         rd_kafka_queue_forward(queue, NULL);
-        rd_kafka_queue_io_event_enable(queue, txn->options->wake_descriptor, &one, sizeof(one));
+        mr_arrivals_watch(&txn->arrivals, i, queue);
         txn->clients.inputs[i] = queue;
     }
     const rd_kafka_resp_err_t code = rd_kafka_assign(txn->clients.consumer, list);
@@ -264,7 +263,7 @@ static void forget_inputs(mr_txn *txn)
 {
     for (uint32_t i = 0; i < txn->input_max; i++) {
         if (txn->clients.inputs[i] != NULL) {
-            rd_kafka_queue_io_event_enable(txn->clients.inputs[i], -1, NULL, 0);
+            mr_arrivals_forget(txn->clients.inputs[i]);
             if (txn->saw_absence) {
                 empty(txn->clients.inputs[i]);
             }

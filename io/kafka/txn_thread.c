@@ -64,7 +64,8 @@ mr_status mr_txn_start(mr_txn *txn, const mr_kafka_options *options, uint32_t in
     txn->topic_partitions = mr_arena_take_array(arena, plan->topic_count + 1, sizeof(uint32_t));
     if (txn->jobs == NULL || txn->replies == NULL || txn->offsets == NULL || txn->seen == NULL ||
         txn->peeked == NULL || txn->clients.inputs == NULL || txn->clients.topics == NULL ||
-        txn->topic_partitions == NULL) {
+        txn->topic_partitions == NULL ||
+        mr_arrivals_open(&txn->arrivals, input_max, options->wake_descriptor, arena) != MR_OK) {
         return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for the Kafka client of a shard");
     }
 #if MR_CRASH_POINTS

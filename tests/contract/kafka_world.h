@@ -387,6 +387,9 @@ UNUSED static void nap(const actor *a)
 {
     struct pollfd wait = {.fd = a->wake, .events = POLLIN};
     uint64_t count = 0;
+    if (!a->kafka.type->may_sleep(a->kafka.self)) {
+        return;
+    }
     (void)poll(&wait, 1, 100);
     (void)!read(a->wake, &count, sizeof(count));
 }
@@ -474,6 +477,7 @@ UNUSED static mr_fetch *world_take(world *w, actor *a, uint32_t input)
     world_settle(w);
     for (int i = 0; i < WAIT_MS / 100; i++) {
         mr_kafka_event event;
+        assert_int_equal(a->kafka.type->poll(a->kafka.self, &event, 1), 0);
         mr_fetch *fetch = a->kafka.type->take(a->kafka.self, input);
         if (fetch != NULL && fetch->record_count > 0) {
             return fetch;
@@ -482,7 +486,6 @@ UNUSED static mr_fetch *world_take(world *w, actor *a, uint32_t input)
             a->kafka.type->give_back(a->kafka.self, fetch);
             continue;
         }
-        assert_int_equal(a->kafka.type->poll(a->kafka.self, &event, 1), 0);
         nap(a);
     }
     fail_msg("no records within %d ms", WAIT_MS);
@@ -495,7 +498,9 @@ UNUSED static uint32_t world_read_to_end(world *w, actor *a, uint32_t input)
     bool at_end = false;
     world_settle(w);
     for (int i = 0; i < WAIT_MS / 100 && !at_end; i++) {
+        mr_kafka_event event;
         mr_fetch *fetch = NULL;
+        assert_int_equal(a->kafka.type->poll(a->kafka.self, &event, 1), 0);
         while (!at_end && (fetch = a->kafka.type->take(a->kafka.self, input)) != NULL) {
             a->fetch_max = fetch->record_count > a->fetch_max ? fetch->record_count : a->fetch_max;
             count += fetch->record_count;

@@ -15,6 +15,7 @@ from tests.support import harness
 SCHEMA = {"user_id": "text not null", "n": "bigint", "price": "numeric(10,2)", "note": "text"}
 MAX_RECORD = 2048
 GOOD = 300
+LARGE_GROUPS = 200
 
 
 def good(n):
@@ -326,6 +327,32 @@ def test_F19_a_group_that_is_rejected_when_the_epoch_closes(t):
     assert len(documents.values(t, sink)) == 10 and len(rows) == 10
     assert all(b'"n":null,"error_code":"22012"' in row for row in rows), rows[:2]
     assert len({row.split(b",")[0] for row in rows}) == 10, "each group is named"
+
+
+def test_groups_whose_results_are_large(t):
+    """Results that an expression makes long: a batch or an epoch holds few of them, and those that
+    none can hold go where rejected rows go. The second would fit without its key.
+
+    COVERS: S22 I2 I11
+    """
+    source, sink, wrong = t.topic("in"), t.topic("out"), t.topic("wrong")
+    odd = {0: 9000000, 1: 4 << 20}
+    t.kafka.produce(source, [(f"u{n}", f'{{"user_id":"u{n}","n":{odd.get(n, 900000)}}}')
+                             for n in range(LARGE_GROUPS)])
+    keys = {"topic": source, "format": "json", "key": ["user_id"], "bounded": True,
+            "schema": {"user_id": "text not null", "n": "bigint"}}
+    steps = {"wide": {"op": "aggregate", "from": "events", "by": ["user_id"],
+                      "select": {"user_id": None, "text": "lpad(user_id, max(n))"},
+                      "on_error": {"output": True}}}
+    text = documents.document(t, keys, steps, {"out": {"from": "wide", "topic": sink},
+                                               "wrong": {"from": "wide.errors", "topic": wrong}})
+    worker = run_to_end(t, text)
+    sizes = [len(row) for row in documents.values(t, sink)]
+    assert len(sizes) == LARGE_GROUPS - 2 and min(sizes) > 900000, sizes[:3]
+    rows = sorted(documents.values(t, wrong))
+    assert len(rows) == 2 and all(f'"user_id":"u{n}"'.encode() in rows[n] for n in odd), rows
+    assert all(b'"error_code":"54000"' in row for row in rows), rows
+    assert worker.stderr().count("msg=recovering") > 10, "batches of one row were too many an epoch"
 
 
 harness.main(globals())

@@ -208,6 +208,12 @@ static void client_give_back(void *self, mr_fetch *fetch)
     fake_give_back(&((client *)self)->fake, fetch);
 }
 
+static bool client_may_sleep(void *self)
+{
+    (void)self;
+    return true; /* Its committer always writes the descriptor. */
+}
+
 static uint32_t client_topic_partitions(void *self, uint32_t topic)
 {
     return fake_topic_partitions(&((client *)self)->fake, topic);
@@ -222,6 +228,7 @@ static const mr_kafka_type client_type = {.submit = client_submit,
                                           .poll = client_poll,
                                           .take = client_take,
                                           .give_back = client_give_back,
+                                          .may_sleep = client_may_sleep,
                                           .produced = fake_produced,
                                           .topic_partitions = client_topic_partitions,
                                           .topic_record_max = client_topic_record_max};

@@ -494,6 +494,80 @@ static void texts_fill_the_output(void **state)
     fake_destroy(f);
 }
 
+/* Rows that leave at the end of the epoch, in `calls` batches; UINT32_MAX = it failed. */
+static uint32_t flush_rows(fake *f, uint32_t *calls)
+{
+    mr_batch *out[1] = {f->out};
+    mr_step step = MR_STEP_AGAIN;
+    uint32_t rows = 0;
+
+    for (*calls = 0; step == MR_STEP_AGAIN; ++*calls) {
+        mr_batch_clear(f->out);
+        step = f->op->flush(f->self, &f->task, out);
+        rows += step != MR_STEP_FAILED ? f->out->selected_count : 0;
+    }
+    return step == MR_STEP_NEXT ? rows : UINT32_MAX;
+}
+
+/* An expression makes more of a group than its record holds: smaller batches bring what fits, and
+ * the one result that no batch can hold is a rejected row. */
+static void results_fill_the_output(void **state)
+{
+    static const char *const pairs[] = {"k", "k", "n", "count(*)", "wide", "lpad(k, max(v))", NULL};
+
+    (void)state;
+    for (uint32_t least = 0; least < 2; least++) {
+        fake *f = fake_create();
+        const mr_schema *schema = fake_schema(f, columns, 1);
+        aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+        char text[FAKE_TEXT_MAX] = "";
+        uint32_t calls = 0;
+        start(f, schema, &spec);
+        feed(f, schema,
+             "a|300000|\\N|\\N|\\N\nb|300000|\\N|\\N|\\N\nc|2000000|\\N|\\N|\\N\n"
+             "d|300000|\\N|\\N|\\N\ne|300000|\\N|\\N|\\N\n",
+             text);
+        f->task.rows_max = least == 1 ? 1 : MR_BATCH_ROWS_MAX;
+        assert_int_equal(flush_rows(f, &calls), least == 1 ? 4 : UINT32_MAX);
+        assert_int_equal(calls, least == 1 ? 5 : 1);
+        assert_int_equal(f->task.diag.status, least == 1 ? MR_OK : MR_ERR_OVERFLOW);
+        assert_string_equal(f->task.rejects, least == 1 ? "0 54000;" : "");
+        fake_destroy(f);
+    }
+}
+
+/* The same where each row sends its group, with both halves in one batch: the batch is full, or
+ * what the expressions write in. */
+static void halves_fill_the_output(void **state)
+{
+    static const struct {
+        uint32_t out_bytes;
+        const char *rows[3];
+    } cases[] = {
+        {1 << 20, {"a|100|\\N|\\N|\\N\n", "a|900000|\\N|\\N|\\N\n", "a|900001|\\N|\\N|\\N\n"}},
+        {16 << 20, {"a|100|\\N|\\N|\\N\n", "a|3000000|\\N|\\N|\\N\n", "a|3000001|\\N|\\N|\\N\n"}}};
+    static const char *const pairs[] = {"k", "k", "wide", "lpad(k, max(v))", NULL};
+
+    (void)state;
+    for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+        fake *f = fake_create();
+        const mr_schema *schema = fake_schema(f, columns, 1);
+        aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
+        uint32_t calls = 0;
+        f->task.wants_old = true;
+        f->task.rows_max = 1;
+        f->out_scratch_bytes = cases[c].out_bytes;
+        start(f, schema, &spec);
+        for (uint32_t i = 0; i < 3; i++) {
+            const mr_batch *in = mr_test_batch(f->arena, schema, cases[c].rows[i]);
+            assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+            assert_string_equal(f->task.rejects, i < 2 ? "" : "0 54000;");
+            assert_int_equal(f->out->selected_count, i == 1 ? 2 : 1);
+        }
+        fake_destroy(f);
+    }
+}
+
 /* One text grows while another shrinks, by as much: the record keeps its size all the time. */
 static void texts_change_places(void **state)
 {
@@ -694,6 +768,8 @@ int main(void)
         cmocka_unit_test(results_that_fail_in_flush),
         cmocka_unit_test(too_long),
         cmocka_unit_test(texts_fill_the_output),
+        cmocka_unit_test(results_fill_the_output),
+        cmocka_unit_test(halves_fill_the_output),
         cmocka_unit_test(texts_change_places),
         cmocka_unit_test(state_is_full),
         cmocka_unit_test(null_and_composite_keys),

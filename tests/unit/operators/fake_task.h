@@ -49,6 +49,7 @@ struct mr_task {
     mr_diag diag;
     mr_table table;
     bool wants_old;
+    uint32_t rows_max;
     char rejects[FAKE_TEXT_MAX]; /* "3 22012;" for each: row and reason. */
 };
 
@@ -75,6 +76,7 @@ static inline fake *fake_create(void)
     assert_non_null(f);
     f->arena = mr_arena_create(mr_memory_system(), FAKE_ARENA_BYTES, "fake");
     f->task.arena = f->arena;
+    f->task.rows_max = MR_BATCH_ROWS_MAX;
     f->task.table.count_max = FAKE_RECORDS_MAX;
     f->task.table.value_max = 1 << 20;
     f->out_scratch_bytes = FAKE_SCRATCH_BYTES;
@@ -265,6 +267,11 @@ mr_table *mr_task_table(mr_task *task, uint32_t index)
 {
     assert_int_equal(index, 0);
     return &task->table;
+}
+
+uint32_t mr_task_rows_max(const mr_task *task)
+{
+    return task->rows_max;
 }
 
 bool mr_task_wants_old(const mr_task *task, uint32_t output)

@@ -390,6 +390,12 @@ static void fake_give_back(void *self, mr_fetch *fetch)
     memset(input->records, 0xee, sizeof(input->records)); /* Nobody may look at it any more. */
 }
 
+static bool fake_may_sleep(void *self)
+{
+    (void)self;
+    return true;
+}
+
 static bool fake_produced(void *self, uint64_t epoch)
 {
     (void)self;
@@ -415,6 +421,7 @@ static const mr_kafka_type fake_kafka_type = {.submit = fake_submit,
                                               .poll = fake_poll,
                                               .take = fake_take,
                                               .give_back = fake_give_back,
+                                              .may_sleep = fake_may_sleep,
                                               .produced = fake_produced,
                                               .topic_partitions = fake_topic_partitions,
                                               .topic_record_max = fake_topic_record_max};

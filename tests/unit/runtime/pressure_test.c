@@ -274,6 +274,41 @@ static void test_batches_grow_again(void **state)
     free_fixture(f);
 }
 
+/* With one row a batch the epoch shrinks, and grows first. */
+static void test_epochs_of_single_rows_shrink(void **state)
+{
+    fixture *f = fixture_with_rows(1, true, 10);
+    mr_shard *shard = NULL;
+
+    (void)state;
+    open_it(f);
+    shard = f->shard;
+    shard->rows_max = 2;
+    shard->epoch.records_in = 5;
+    mr_rows_overflow(shard);
+    assert_int_equal(shard->rows_max, 1);
+    assert_int_equal(shard->rows.epoch_shift, 0);
+    for (uint32_t i = 1; i <= 2; i++) {
+        assert_true(mr_rows_can_shrink(shard));
+        mr_rows_overflow(shard);
+        assert_int_equal(shard->rows_max, 1);
+        assert_int_equal(shard->rows.epoch_shift, i);
+    }
+    shard->epoch.records_in = 1; /* No epoch is smaller. */
+    assert_false(mr_rows_can_shrink(shard));
+    for (uint32_t i = 0; i < 100 && shard->rows.epoch_shift > 0; i++) {
+        assert_int_equal(shard->rows_max, 1);
+        mr_rows_committed(shard);
+    }
+    assert_int_equal(shard->rows.epoch_shift, 0);
+    for (uint32_t i = 0; i < 100 && shard->rows_max == 1; i++) {
+        mr_rows_committed(shard);
+    }
+    assert_int_equal(shard->rows_max, 2);
+    shard->epoch.records_in = 0;
+    free_fixture(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_a_blocked_committer_holds_input_back),
         cmocka_unit_test(test_a_full_client_holds_input_back),
         cmocka_unit_test(test_batches_that_never_fit_are_tried_less_and_less),
-        cmocka_unit_test(test_batches_grow_again)};
+        cmocka_unit_test(test_batches_grow_again),
+        cmocka_unit_test(test_epochs_of_single_rows_shrink)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
