@@ -338,6 +338,7 @@ bool mr_epoch_has_credit(const mr_shard *shard);
 uint32_t mr_epoch_step(mr_shard *shard);
 /* When the open epoch is due, or INT64_MAX. */
 int64_t mr_epoch_due_us(const mr_shard *shard);
+uint64_t mr_epoch_records_max(const mr_shard *shard); /* So many are read into one now. */
 void mr_epoch_clear(mr_shard *shard);
 /* Seals the open epoch with the given lanes' offsets; WAIT = call again. */
 mr_step mr_epoch_seal(mr_shard *shard, bool is_claim);

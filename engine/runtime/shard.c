@@ -324,7 +324,9 @@ static uint32_t step_sources(mr_shard *shard)
         uint32_t found = 0;
         for (uint32_t i = 0; i < shard->plan->node_count; i++) {
             mr_task *task = &lane->nodes[i];
-            const bool is_full = shard->attempt.mark.limit != 0 && !mr_epoch_has_credit(shard);
+            /* Such an epoch may have room for one record, of one source. */
+            const bool is_full = (shard->attempt.mark.limit != 0 || shard->rows_max == 1) &&
+                                 !mr_epoch_has_credit(shard);
             if (task->node->kind == MR_NODE_SOURCE && !source_is_done(task) && !is_full &&
                 shard->parked_count == 0) {
                 found += poll_source(lane, task);
@@ -364,6 +366,7 @@ static uint32_t poll_source(mr_lane *lane, mr_task *source)
     }
     if (step == MR_STEP_FAILED) {
         mr_batch_give_back(batch);
+        shard->epoch.records_in++; /* At least; whether a smaller epoch would do hangs on it. */
         mr_recovery_begin(shard, shard->diag.status, &shard->diag);
         return 0;
     }
