@@ -351,7 +351,7 @@ static void test_the_second_record_fails_in_its_source(void **state)
     open_it(f);
     drive(f, all_committed);
     check_all(f);
-    assert_in_range(recoveries(f), 11, 40); /* Ten until batches have one row. */
+    assert_in_range(recoveries(f), 11, 20); /* Ten until batches have one row. */
     free_fixture(f);
 }
 
