@@ -355,6 +355,31 @@ static void test_the_second_record_fails_in_its_source(void **state)
     free_fixture(f);
 }
 
+static mr_step flush_too_much(void *self, mr_task *task, mr_batch *const out[])
+{
+    (void)self;
+    (void)out;
+    return mr_task_fail(task, MR_ERR_OVERFLOW, "no room for what leaves at the end");
+}
+
+/* Also where its output leaves when the epoch closes, the record is named. */
+static void test_one_record_whose_epoch_is_too_large(void **state)
+{
+    fixture *f = fixture_with_rows(2, true, 0);
+    mr_operator_type type = counter_type;
+
+    (void)state;
+    open_it(f);
+    drive(f, is_running);
+    feed(f, TOPIC_IN, 1, 3);
+    drive(f, all_committed);
+    type.flush = flush_too_much;
+    f->nodes[1].op = &type;
+    feed(f, TOPIC_IN, 1, 2);
+    expect_failure(f, "E_OUTPUT_TOO_LARGE: in-1@3: ");
+    free_fixture(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_batches_grow_again),
         cmocka_unit_test(test_epochs_of_single_rows_shrink),
         cmocka_unit_test(test_an_epoch_of_one_record_is_of_one_source),
-        cmocka_unit_test(test_the_second_record_fails_in_its_source)};
+        cmocka_unit_test(test_the_second_record_fails_in_its_source),
+        cmocka_unit_test(test_one_record_whose_epoch_is_too_large)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
