@@ -301,8 +301,8 @@ void mr_dlq_limit_recovered(mr_dlq_limit *limit, uint64_t epoch);
 
 /* ---- reject.c ---- */
 enum { MR_PLACE_BYTES_MAX = 320 };
-/* "orders-3@1207: ": the record whose batch is under way, its first one; or the only one of an epoch
- * that is flushed; "" if none is. */
+/* "orders-3@1207: ": the record whose batch is under way, its first one; or the only one of an
+ * epoch that is flushed; "" if none is. */
 const char *mr_reject_place(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX]);
 /* Behind a recovery: counts of dropped epochs go. */
 void mr_reject_recovered(mr_shard *shard);

@@ -568,39 +568,6 @@ static void halves_fill_the_output(void **state)
     }
 }
 
-/* The old half leaves no room for the table of a long set: the new one does without, as a lone row
- * does. */
-static void halves_leave_no_room_for_a_set(void **state)
-{
-    static const char *const rows[] = {"a|4190000|\\N|\\N|éxé\n", "a|3|\\N|\\N|éyé\n"};
-    static const char *const pairs[] = {
-        "k",    "k",
-        "wide", "lpad(k, min(v))",
-        "t",    "btrim(max(t), 'éàèùâêîôûëïüçœæÿñéàèùâêîôûëïüçœæÿñ')",
-        NULL};
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, columns, 1);
-    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
-    uint32_t calls = 0;
-
-    (void)state;
-    f->task.wants_old = true;
-    f->out_scratch_bytes = 16 << 20;
-    start(f, schema, &spec);
-    for (uint32_t i = 0; i < 2; i++) {
-        const mr_batch *in = mr_test_batch(f->arena, schema, rows[i]);
-        assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
-        assert_string_equal(f->task.rejects, "");
-        assert_int_equal(f->out->selected_count, 1 + i);
-        for (uint32_t row = 0; row <= i; row++) {
-            const mr_view view = f->out->columns[2].as.views[row];
-            assert_int_equal(view.size_bytes, 1);
-            assert_int_equal(view.bytes[0], row == 0 ? 'x' : 'y');
-        }
-    }
-    fake_destroy(f);
-}
-
 /* One text grows while another shrinks, by as much: the record keeps its size all the time. */
 static void texts_change_places(void **state)
 {
@@ -803,7 +770,6 @@ int main(void)
         cmocka_unit_test(texts_fill_the_output),
         cmocka_unit_test(results_fill_the_output),
         cmocka_unit_test(halves_fill_the_output),
-        cmocka_unit_test(halves_leave_no_room_for_a_set),
         cmocka_unit_test(texts_change_places),
         cmocka_unit_test(state_is_full),
         cmocka_unit_test(null_and_composite_keys),
