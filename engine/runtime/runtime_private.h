@@ -122,6 +122,7 @@ struct mr_lane { /* A task: one partition number of the sub-topology. */
     int64_t sealed_us; /* When it last took part in an epoch. */
     uint64_t lineage, state_epoch;
     uint32_t flush_node; /* Next node to flush in a closing epoch. */
+    uint32_t first_node; /* The first source to ask while epochs may hold one record. */
 };
 
 typedef struct mr_output_arena { /* Payload grows from the bottom, records from the top. */

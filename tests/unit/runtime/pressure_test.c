@@ -355,6 +355,26 @@ static void test_the_second_record_fails_in_its_source(void **state)
     free_fixture(f);
 }
 
+/* Both get their turn, though the first one always has records. */
+static void test_epochs_of_one_record_take_turns(void **state)
+{
+    fixture *f = make_fixture(1, true, false);
+    const fake_log *in = &f->kafka.logs[TOPIC_IN][0], *other = &f->kafka.logs[TOPIC_OTHER][0];
+
+    (void)state;
+    feed(f, TOPIC_IN, 0, 100);
+    feed(f, TOPIC_OTHER, 0, 5);
+    f->sink_spec.value_bytes = 2200000;
+    open_it(f);
+    for (uint32_t i = 0; i < FULL_STEPS && other->committed < 5; i++) {
+        step_once(f);
+        assert_false(has_failed(f));
+    }
+    assert_int_equal(other->committed, 5);
+    assert_in_range(in->committed, 3, 30);
+    free_fixture(f);
+}
+
 static mr_step flush_too_much(void *self, mr_task *task, mr_batch *const out[])
 {
     (void)self;
@@ -393,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_batches_grow_again),
         cmocka_unit_test(test_epochs_of_single_rows_shrink),
         cmocka_unit_test(test_an_epoch_of_one_record_is_of_one_source),
+        cmocka_unit_test(test_epochs_of_one_record_take_turns),
         cmocka_unit_test(test_the_second_record_fails_in_its_source),
         cmocka_unit_test(test_one_record_whose_epoch_is_too_large)};
     return cmocka_run_group_tests(tests, NULL, NULL);
