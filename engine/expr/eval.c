@@ -26,6 +26,8 @@ typedef struct temps { /* Temporary columns, shared by the programs one after an
     mr_register *of[MR_WIDTH_CLASSES];
 } temps;
 
+static void run(mr_eval *eval, const mr_batch *in, bool is_least);
+static bool is_one_change(const mr_batch *in);
 static bool writes_text(const mr_expr *expr);
 static bool make_temps(mr_eval *eval, mr_arena *arena, temps *shared);
 static bool make_registers(mr_eval *eval, mr_arena *arena, const mr_expr *expr, const temps *shared,
@@ -82,13 +84,25 @@ mr_eval *mr_eval_create_sized(mr_arena *arena, const mr_expr *const *exprs, uint
 
 mr_status mr_eval_run(mr_eval *eval, const mr_batch *in)
 {
+    run(eval, in, in->selected_count <= 1 || is_one_change(in));
+    return eval->frame.overflow ? MR_ERR_OVERFLOW : MR_OK;
+}
+
+void mr_eval_run_least(mr_eval *eval, const mr_batch *in)
+{
+    run(eval, in, true);
+    MR_ASSERT(!eval->frame.overflow);
+}
+
+static void run(mr_eval *eval, const mr_batch *in, bool is_least)
+{
     mr_frame *frame = &eval->frame;
 
     MR_ASSERT(in->row_count <= eval->rows_max && in->selected_count <= in->row_count);
     frame->in = in;
     frame->row_count = in->row_count;
     frame->word_count = (in->row_count + 63) / 64;
-    frame->selected_count = in->selected_count;
+    frame->is_least = is_least;
     frame->scratch_at = eval->scratch;
     frame->overflow = false;
     if (eval->errors_dirty) {
@@ -114,7 +128,6 @@ mr_status mr_eval_run(mr_eval *eval, const mr_batch *in)
         }
     }
     eval->errors_dirty = frame->any_failed;
-    return frame->overflow ? MR_ERR_OVERFLOW : MR_OK;
 }
 
 const mr_column *mr_eval_column(const mr_eval *eval, uint32_t index)
@@ -266,6 +279,14 @@ static void fill_constant(mr_register *reg, mr_type type, const mr_value *value,
     }
 }
 
+/* The two halves of one change always come together. */
+static bool is_one_change(const mr_batch *in)
+{
+    return in->change != NULL && in->selected_count == 2 &&
+           in->change[mr_batch_row(in, 0)] == MR_CHANGE_OLD &&
+           in->change[mr_batch_row(in, 1)] == MR_CHANGE_NEW;
+}
+
 static void base_mask(mr_frame *frame)
 {
     uint64_t *mask = frame->masks[0];
@@ -313,7 +334,7 @@ uint8_t *mr_frame_room(mr_frame *frame, uint32_t row, uint64_t size_bytes)
     if (size_bytes <= (uint64_t)(frame->scratch_end - frame->scratch_at)) {
         return frame->scratch_at;
     }
-    if (frame->selected_count > 1) {
+    if (!frame->is_least) {
         frame->overflow = true; /* Smaller batches follow. */
     }
     mr_frame_fail_row(frame, row, MR_ROW_54000);

@@ -228,7 +228,7 @@ static void add_wide(mr_view text, uint8_t *wide)
 }
 
 /* A long set borrows from the scratch, until the next text is made. False: smaller batches must
- * follow, as there is no room; a lone row does without. */
+ * follow, as there is no room; rows that are the least there is do without. */
 static bool make_set(mr_frame *frame, mr_view text, char_set *set)
 {
     bool is_ascii = true;
@@ -243,7 +243,7 @@ static bool make_set(mr_frame *frame, mr_view text, char_set *set)
         return true;
     }
     if (frame->scratch_end - frame->scratch_at < WIDE_SET_BYTES) {
-        frame->overflow = frame->overflow || frame->selected_count > 1;
+        frame->overflow = frame->overflow || !frame->is_least;
         return !frame->overflow;
     }
     add_wide(text, frame->scratch_at);

@@ -70,9 +70,12 @@ mr_eval *mr_eval_create(mr_arena *arena, const mr_expr *const *exprs, uint32_t c
 /*
  * Evaluates all programs over the selected rows. Results are valid until the next run and as long
  * as `in`. MR_ERR_OVERFLOW: texts exceed the scratch (the task is failed with it, and the epoch
- * redone with smaller batches; with a single row the row is in error 54000 instead).
+ * redone with smaller batches; a single row, or one of the two halves of one change, is in error
+ * 54000 instead).
  */
 MR_MUST_USE mr_status mr_eval_run(mr_eval *eval, const mr_batch *in);
+/* The same for rows of which the caller knows that no smaller batch can follow. */
+void mr_eval_run_least(mr_eval *eval, const mr_batch *in);
 /* Result `index` by row number of `in`; a plain column gives the input's own column. */
 const mr_column *mr_eval_column(const mr_eval *eval, uint32_t index);
 /* By row number: the first error of the row in any program; NULL = no row has one. */
@@ -138,8 +141,7 @@ bool mr_fold_emit(mr_fold_scratch *scratch, mr_view key, const void *record, mr_
 /* Completes `row_count` emitted rows: result expressions. Row errors by row number in `errors`
  * (NULL = none); what such a row could not compute is NULL. The rows are still to be set. Texts
  * that do not fit are MR_ERR_OVERFLOW; of rows that no smaller batch can hold, which the caller
- * knows
- * (`is_least`), they are the row's error 54000. */
+ * knows (`is_least`), they are the row's error 54000. */
 MR_MUST_USE mr_status mr_fold_finish(mr_fold_scratch *scratch, mr_batch *out, uint32_t row_count,
                                      bool is_least, const mr_row_error **errors);
 

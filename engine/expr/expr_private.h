@@ -300,13 +300,14 @@ typedef struct mr_register {
 
 struct mr_frame {
     const mr_batch *in;
-    uint32_t row_count, word_count, selected_count;
+    uint32_t row_count, word_count;
     mr_register *registers;                /* Of the running program. */
     uint64_t (*masks)[MR_BATCH_WORDS_MAX]; /* masks[0]: the selected rows. */
     uint64_t *failed;                      /* Rows in error. */
     mr_row_error *errors;
     uint8_t *scratch_at, *scratch_end;
     bool any_failed, overflow;
+    bool is_least; /* No smaller batch can follow: what finds no room is its row's error. */
 };
 
 /* As mr_eval_create for batches of at most `rows_max`. */

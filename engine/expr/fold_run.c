@@ -528,9 +528,10 @@ mr_status mr_fold_finish(mr_fold_scratch *scratch, mr_batch *out, uint32_t row_c
     MR_ASSERT(row_count <= MR_BATCH_ROWS_MAX);
     (void)mr_batch_event_times(scratch->group);
     mr_batch_set_rows(scratch->group, row_count);
-    status = mr_eval_run(scratch->results, scratch->group);
-    if (status == MR_ERR_OVERFLOW && is_least) {
-        status = MR_OK; /* The rows that did not fit have the error already. */
+    if (is_least) {
+        mr_eval_run_least(scratch->results, scratch->group);
+    } else {
+        status = mr_eval_run(scratch->results, scratch->group);
     }
     for (uint32_t i = 0; status == MR_OK && i < scratch->fold->result_count; i++) {
         if (!finish_column(scratch, i, out, row_count, is_least)) {

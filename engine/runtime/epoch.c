@@ -47,6 +47,11 @@ int64_t mr_epoch_due_us(const mr_shard *shard)
     return shard->epoch.opened_us + shard->plan->commit.interval_us;
 }
 
+uint64_t mr_epoch_records_max(const mr_shard *shard)
+{
+    return scaled(shard, shard->plan->commit.records);
+}
+
 void mr_epoch_clear(mr_shard *shard)
 {
     shard->epoch.phase = MR_EPOCH_OPEN;
@@ -200,7 +205,7 @@ static bool limit_reached(const mr_shard *shard)
     const uint64_t output = mr_output_used(shard, shard->epoch.arena) + dirty * ratio / RATIO_ONE;
     return output >= output_limit(shard) ||
            dirty >= scaled(shard, shard->plan->commit.dirty_state_bytes) ||
-           shard->epoch.records_in >= scaled(shard, shard->plan->commit.records) ||
+           shard->epoch.records_in >= mr_epoch_records_max(shard) ||
            (shard->attempt.mark.limit != 0 && shard->epoch.records_in > 0) ||
            (mr_state_demand(shard->state) & MR_DEMAND_CLOSE_EPOCH) != 0;
 }

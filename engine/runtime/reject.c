@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+static void place_of_epoch(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX]);
 static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
                  mr_reject_reason why);
 static bool is_too_many(mr_task *task, uint32_t dlq, const mr_fetch *fetch,
@@ -101,6 +102,9 @@ const char *mr_reject_place(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX]
                        fetch->records[record].offset);
         return text;
     }
+    if (shard->epoch.records_in == 1 && shard->epoch.phase == MR_EPOCH_FLUSH) {
+        place_of_epoch(shard, text);
+    }
     return text;
 }
 
@@ -136,6 +140,20 @@ uint32_t mr_task_test_headers(mr_task *task, const mr_batch *in, uint32_t row, m
 }
 
 /* ---- Helpers ---- */
+
+/* The one record of the open epoch is in front of the input that has moved in it. */
+static void place_of_epoch(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX])
+{
+    for (uint32_t i = 0; i < shard->input_count; i++) {
+        const mr_input *input = &shard->inputs[i];
+        const mr_source_common *common = input->source->node->common;
+        if (input->applied > input->committed) {
+            (void)snprintf(text, MR_PLACE_BYTES_MAX, "%s-%" PRIu32 "@%" PRId64 ": ",
+                           shard->plan->topics[common->topic].name, input->lane->partition,
+                           input->applied - 1);
+        }
+    }
+}
 
 static void stop(mr_task *task, const mr_fetch *fetch, const mr_fetch_record *record,
                  mr_reject_reason why)

@@ -12,10 +12,14 @@
 
 enum { WAIT_MAX = 1024, EPOCH_SHIFT_MAX = 40 };
 
+static bool can_shrink_epoch(const mr_shard *shard)
+{
+    return shard->epoch.records_in > 1 && shard->rows.epoch_shift < EPOCH_SHIFT_MAX;
+}
+
 bool mr_rows_can_shrink(const mr_shard *shard)
 {
-    return shard->rows_max > 1 ||
-           (shard->epoch.records_in > 1 && shard->rows.epoch_shift < EPOCH_SHIFT_MAX);
+    return shard->rows_max > 1 || can_shrink_epoch(shard);
 }
 
 void mr_rows_overflow(mr_shard *shard)
@@ -26,7 +30,9 @@ void mr_rows_overflow(mr_shard *shard)
     if (shard->rows_max > 1) {
         shard->rows_max /= 2;
     } else {
-        rows->epoch_shift++;
+        do { /* A limit above what did not fit would change nothing. */
+            rows->epoch_shift++;
+        } while (mr_epoch_records_max(shard) >= shard->epoch.records_in && can_shrink_epoch(shard));
     }
     if (rows->is_trial) {
         rows->wait_epochs = rows->wait_epochs == 0 ? 2 : rows->wait_epochs * 2;

@@ -122,6 +122,7 @@ struct mr_lane { /* A task: one partition number of the sub-topology. */
     int64_t sealed_us; /* When it last took part in an epoch. */
     uint64_t lineage, state_epoch;
     uint32_t flush_node; /* Next node to flush in a closing epoch. */
+    uint32_t first_node; /* The first source to ask while epochs may hold one record. */
 };
 
 typedef struct mr_output_arena { /* Payload grows from the bottom, records from the top. */
@@ -301,7 +302,8 @@ void mr_dlq_limit_recovered(mr_dlq_limit *limit, uint64_t epoch);
 
 /* ---- reject.c ---- */
 enum { MR_PLACE_BYTES_MAX = 320 };
-/* "orders-3@1207: ": the record whose batch is under way, its first one; "" if none is. */
+/* "orders-3@1207: ": the record whose batch is under way, its first one; or the only one of an
+ * epoch that is flushed; "" if none is. */
 const char *mr_reject_place(const mr_shard *shard, char text[MR_PLACE_BYTES_MAX]);
 /* Behind a recovery: counts of dropped epochs go. */
 void mr_reject_recovered(mr_shard *shard);
@@ -338,6 +340,7 @@ bool mr_epoch_has_credit(const mr_shard *shard);
 uint32_t mr_epoch_step(mr_shard *shard);
 /* When the open epoch is due, or INT64_MAX. */
 int64_t mr_epoch_due_us(const mr_shard *shard);
+uint64_t mr_epoch_records_max(const mr_shard *shard); /* So many are read into one now. */
 void mr_epoch_clear(mr_shard *shard);
 /* Seals the open epoch with the given lanes' offsets; WAIT = call again. */
 mr_step mr_epoch_seal(mr_shard *shard, bool is_claim);

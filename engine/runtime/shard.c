@@ -322,12 +322,19 @@ static uint32_t step_sources(mr_shard *shard)
         mr_lane *lane = &shard->lanes[shard->next_lane];
         shard->next_lane = (shard->next_lane + 1) % shard->lane_count;
         uint32_t found = 0;
+        /* An epoch of single rows may have room for one record, of one source: in turn. */
+        const bool is_small = shard->rows_max == 1;
+        const uint32_t first = is_small ? lane->first_node : 0;
         for (uint32_t i = 0; i < shard->plan->node_count; i++) {
-            mr_task *task = &lane->nodes[i];
-            const bool is_full = shard->attempt.mark.limit != 0 && !mr_epoch_has_credit(shard);
+            const uint32_t node = (first + i) % shard->plan->node_count;
+            mr_task *task = &lane->nodes[node];
+            const bool is_full =
+                (shard->attempt.mark.limit != 0 || is_small) && !mr_epoch_has_credit(shard);
             if (task->node->kind == MR_NODE_SOURCE && !source_is_done(task) && !is_full &&
                 shard->parked_count == 0) {
-                found += poll_source(lane, task);
+                const uint32_t count = poll_source(lane, task);
+                found += count;
+                lane->first_node = count > 0 ? node + 1 : lane->first_node;
                 if (shard->phase != MR_SHARD_RUN) {
                     return batches + 1;
                 }
@@ -364,6 +371,7 @@ static uint32_t poll_source(mr_lane *lane, mr_task *source)
     }
     if (step == MR_STEP_FAILED) {
         mr_batch_give_back(batch);
+        shard->epoch.records_in++; /* At least; whether a smaller epoch would do hangs on it. */
         mr_recovery_begin(shard, shard->diag.status, &shard->diag);
         return 0;
     }

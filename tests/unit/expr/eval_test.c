@@ -142,6 +142,41 @@ static void full_scratch(void **state)
     assert_int_equal(mr_eval_errors(eval)[0], MR_ROW_54000);
 }
 
+/* No batch is smaller than the two halves of one change. */
+static void full_scratch_of_halves(void **state)
+{
+    static const uint8_t change[] = {MR_CHANGE_OLD, MR_CHANGE_NEW},
+                         two[] = {MR_CHANGE_NEW, MR_CHANGE_NEW};
+    (void)state;
+    const mr_expr *expr = compile("t || t || t");
+    mr_eval *eval = mr_eval_create(arena, &expr, 1, 12);
+    fixture *x = fixture_make(arena, 2, NULL);
+
+    assert_int_equal(mr_eval_run(eval, &x->batch), MR_ERR_OVERFLOW);
+    x->batch.change = two;
+    assert_int_equal(mr_eval_run(eval, &x->batch), MR_ERR_OVERFLOW);
+    x->batch.change = change;
+    assert_int_equal(mr_eval_run(eval, &x->batch), MR_OK);
+    assert_int_equal(mr_eval_errors(eval)[1], MR_ROW_54000);
+}
+
+/* A long set wants room for its table. No row may be left to smaller batches that do not follow. */
+static void no_room_for_a_set(void **state)
+{
+    (void)state;
+    const mr_expr *expr =
+        compile("btrim(t, 'Hoéàèùâêîôûëïüçœæÿñéàèùâêîôûëïüçœæÿñéàèùâêîôûëïüçœæÿñ')");
+    mr_eval *eval = mr_eval_create(arena, &expr, 1, SCRATCH);
+    fixture *x = fixture_make(arena, 2, NULL);
+    char text[VALUE_TEXT_MAX];
+
+    assert_int_equal(mr_eval_run(eval, &x->batch), MR_ERR_OVERFLOW);
+    mr_eval_run_least(eval, &x->batch);
+    assert_null(mr_eval_errors(eval));
+    value_text(mr_expr_result(expr), mr_eval_column(eval, 0), 1, text);
+    assert_string_equal(text, "ell");
+}
+
 typedef struct failing { /* What a program says of itself. */
     const char *text;
     uint32_t classes;
@@ -415,6 +450,8 @@ int main(void)
         cmocka_unit_test(first_error_of_several_programs),
         cmocka_unit_test(results_stand_side_by_side),
         cmocka_unit_test(full_scratch),
+        cmocka_unit_test(full_scratch_of_halves),
+        cmocka_unit_test(no_room_for_a_set),
         cmocka_unit_test(what_can_fail),
         cmocka_unit_test(types_of_results),
         cmocka_unit_test(columns_and_names),

@@ -309,6 +309,97 @@ static void test_epochs_of_single_rows_shrink(void **state)
     free_fixture(f);
 }
 
+/* The records of two sources do not fit one epoch: each gets its own. */
+static void test_an_epoch_of_one_record_is_of_one_source(void **state)
+{
+    fixture *f = make_fixture(1, true, false);
+
+    (void)state;
+    feed(f, TOPIC_IN, 0, 5);
+    feed(f, TOPIC_OTHER, 0, 5);
+    f->sink_spec.value_bytes = 2200000;
+    open_it(f);
+    for (uint32_t i = 0; i < FULL_STEPS && f->kafka.logs[TOPIC_OUT][0].count < 10; i++) {
+        step_once(f);
+        if (has_failed(f)) {
+            fail_msg("%s", mr_shard_failure(f->shard)->text);
+        }
+    }
+    assert_int_equal(f->kafka.logs[TOPIC_OUT][0].count, 10);
+    assert_true(recoveries(f) < 30);
+    free_fixture(f);
+}
+
+/* A source that has no room for a dead letter, say, behind the first record of an epoch. */
+static mr_step poll_alone(void *self, mr_task *task, mr_batch *out)
+{
+    return task->shard->epoch.records_in > 0
+               ? mr_task_fail(task, MR_ERR_OVERFLOW, "no room for a second one")
+               : source_poll(self, task, out);
+}
+
+/* The record that a source fails with counts, too: it may fit an epoch of its own. */
+static void test_the_second_record_fails_in_its_source(void **state)
+{
+    fixture *f = fixture_with_rows(1, true, 10);
+    mr_source_type type = source_type;
+
+    (void)state;
+    type.poll = poll_alone;
+    f->nodes[0].source = &type;
+    f->plan.commit.records = UINT32_MAX;
+    open_it(f);
+    drive(f, all_committed);
+    check_all(f);
+    assert_in_range(recoveries(f), 11, 20); /* Ten until batches have one row. */
+    free_fixture(f);
+}
+
+/* Both get their turn, though the first one always has records. */
+static void test_epochs_of_one_record_take_turns(void **state)
+{
+    fixture *f = make_fixture(1, true, false);
+    const fake_log *in = &f->kafka.logs[TOPIC_IN][0], *other = &f->kafka.logs[TOPIC_OTHER][0];
+
+    (void)state;
+    feed(f, TOPIC_IN, 0, 100);
+    feed(f, TOPIC_OTHER, 0, 5);
+    f->sink_spec.value_bytes = 2200000;
+    open_it(f);
+    for (uint32_t i = 0; i < FULL_STEPS && other->committed < 5; i++) {
+        step_once(f);
+        assert_false(has_failed(f));
+    }
+    assert_int_equal(other->committed, 5);
+    assert_in_range(in->committed, 3, 30);
+    free_fixture(f);
+}
+
+static mr_step flush_too_much(void *self, mr_task *task, mr_batch *const out[])
+{
+    (void)self;
+    (void)out;
+    return mr_task_fail(task, MR_ERR_OVERFLOW, "no room for what leaves at the end");
+}
+
+/* Also where its output leaves when the epoch closes, the record is named. */
+static void test_one_record_whose_epoch_is_too_large(void **state)
+{
+    fixture *f = fixture_with_rows(2, true, 0);
+    mr_operator_type type = counter_type;
+
+    (void)state;
+    open_it(f);
+    drive(f, is_running);
+    feed(f, TOPIC_IN, 1, 3);
+    drive(f, all_committed);
+    type.flush = flush_too_much;
+    f->nodes[1].op = &type;
+    feed(f, TOPIC_IN, 1, 2);
+    expect_failure(f, "E_OUTPUT_TOO_LARGE: in-1@3: ");
+    free_fixture(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +411,10 @@ int main(void)
         cmocka_unit_test(test_a_full_client_holds_input_back),
         cmocka_unit_test(test_batches_that_never_fit_are_tried_less_and_less),
         cmocka_unit_test(test_batches_grow_again),
-        cmocka_unit_test(test_epochs_of_single_rows_shrink)};
+        cmocka_unit_test(test_epochs_of_single_rows_shrink),
+        cmocka_unit_test(test_an_epoch_of_one_record_is_of_one_source),
+        cmocka_unit_test(test_epochs_of_one_record_take_turns),
+        cmocka_unit_test(test_the_second_record_fails_in_its_source),
+        cmocka_unit_test(test_one_record_whose_epoch_is_too_large)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
