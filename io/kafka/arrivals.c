@@ -6,6 +6,9 @@
  * before it reads the queue and sets it again when it did not read all: what comes between is
  * marked by its own call, at worst once too often.
  *
+ * Once a second all queues count as filled, so that a call that some release of librdkafka leaves
+ * out costs a second, not a partition that stands still for ever.
+ *
  * The eventfd is written only for a shard that sleeps, or is about to: it says so first, and then
  * asks whether anything came since its last turn began. Whoever comes after that finds it asleep;
  * both sides are sequentially consistent, so at least one sees the other.
@@ -13,6 +16,8 @@
 #include "io/kafka/kafka_private.h"
 #include <errno.h>
 #include <unistd.h>
+
+enum { LOOK_US = 1000000 };
 
 typedef struct mr_arrival {
     _Atomic bool has_come;
@@ -61,10 +66,17 @@ void mr_arrivals_tell(mr_arrivals *arrivals, uint32_t input)
     }
 }
 
-void mr_arrivals_turn(mr_arrivals *arrivals)
+void mr_arrivals_turn(mr_arrivals *arrivals, int64_t now_us)
 {
     atomic_store_explicit(&arrivals->is_asleep, false, memory_order_relaxed);
     arrivals->seen = atomic_load_explicit(&arrivals->told, memory_order_seq_cst);
+    if (now_us - arrivals->looked_us < LOOK_US) {
+        return;
+    }
+    arrivals->looked_us = now_us;
+    for (uint32_t i = 0; i < arrivals->input_max; i++) {
+        mr_arrivals_keep(arrivals, i);
+    }
 }
 
 bool mr_arrivals_take(mr_arrivals *arrivals, uint32_t input)

@@ -39,10 +39,11 @@ static uint32_t count_inputs(const mr_kafka_options *options);
 static uint32_t client_poll(void *self, mr_kafka_event *events, uint32_t count_max)
 {
     mr_kafka_client *client = self;
+    const mr_clock *clock = &client->options.clock;
     uint32_t count = 0;
 
     MR_ASSERT(count_max > 0);
-    mr_arrivals_turn(&client->txn.arrivals);
+    mr_arrivals_turn(&client->txn.arrivals, clock->type->monotonic_us(clock->self));
     while (count < count_max && take_reply(client, &events[count])) {
         count++;
         if (events[count - 1].fact == MR_KAFKA_FAILED) {

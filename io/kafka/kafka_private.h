@@ -157,6 +157,7 @@ typedef struct mr_arrivals {
     uint32_t input_max;
     int wake_descriptor;    /* Eventfd; borrowed. */
     uint64_t seen;          /* Of `told`, when the shard's turn began. */
+    int64_t looked_us;      /* When all queues counted as filled. */
     _Atomic uint64_t told;  /* Times a queue has filled. */
     _Atomic bool is_asleep; /* The shard sleeps, or is about to. */
 } mr_arrivals;
@@ -168,8 +169,8 @@ MR_MUST_USE mr_status mr_arrivals_open(mr_arrivals *arrivals, uint32_t input_max
 void mr_arrivals_watch(mr_arrivals *arrivals, uint32_t input, rd_kafka_queue_t *queue);
 void mr_arrivals_forget(rd_kafka_queue_t *queue); /* No call comes, or runs, after it. Committer. */
 void mr_arrivals_tell(mr_arrivals *arrivals, uint32_t input); /* It has filled. Any thread. */
-/* The rest is the shard's. A turn begins; queues are looked at after this. */
-void mr_arrivals_turn(mr_arrivals *arrivals);
+/* The rest is the shard's. A turn begins at `now_us` (monotonic); queues are looked at after it. */
+void mr_arrivals_turn(mr_arrivals *arrivals, int64_t now_us);
 /* Whether there may be something in an input's queue; the caller reads the queue empty now, or
  * says with `keep` that it has not. */
 bool mr_arrivals_take(mr_arrivals *arrivals, uint32_t input);

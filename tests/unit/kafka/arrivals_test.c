@@ -71,7 +71,7 @@ static void test_marks(void **state)
 
     (void)state;
     assert_int_equal(mr_arrivals_open(a, QUEUES, w.bell, w.arena), MR_OK);
-    mr_arrivals_turn(a);
+    mr_arrivals_turn(a, 1);
     assert_false(mr_arrivals_take(a, 3));
     mr_arrivals_tell(a, 3);
     assert_false(has_rung(&w)); /* Nobody sleeps. */
@@ -90,17 +90,37 @@ static void test_sleep(void **state)
 
     (void)state;
     assert_int_equal(mr_arrivals_open(a, QUEUES, w.bell, w.arena), MR_OK);
-    mr_arrivals_turn(a);
+    mr_arrivals_turn(a, 1);
     mr_arrivals_tell(a, 1);
     assert_false(mr_arrivals_may_sleep(a)); /* It came in this turn. */
     mr_arrivals_tell(a, 1);
     assert_false(has_rung(&w));
-    mr_arrivals_turn(a);
+    mr_arrivals_turn(a, 1);
     assert_true(mr_arrivals_may_sleep(a)); /* A mark that the turn passed over is no reason. */
     mr_arrivals_tell(a, 2);
     assert_true(has_rung(&w));
     mr_arrivals_tell(a, 0);
     assert_false(has_rung(&w)); /* Once a sleep. */
+    close_world(&w);
+}
+
+/* A call that never came. */
+static void test_once_a_second_all_count(void **state)
+{
+    world w = open_world();
+    mr_arrivals *a = &w.arrivals;
+
+    (void)state;
+    assert_int_equal(mr_arrivals_open(a, QUEUES, w.bell, w.arena), MR_OK);
+    mr_arrivals_turn(a, 500000);
+    assert_false(mr_arrivals_take(a, 2));
+    mr_arrivals_turn(a, 1000000);
+    for (uint32_t i = 0; i < QUEUES; i++) {
+        assert_true(mr_arrivals_take(a, i));
+    }
+    mr_arrivals_turn(a, 1999999);
+    assert_false(mr_arrivals_take(a, 2));
+    assert_true(mr_arrivals_may_sleep(a));
     close_world(&w);
 }
 
@@ -168,7 +188,7 @@ static void test_no_wake_up_is_lost(void **state)
     }
     while (rounds[0] < ROUNDS || rounds[1] < ROUNDS) {
         uint32_t found = 0;
-        mr_arrivals_turn(&w.arrivals);
+        mr_arrivals_turn(&w.arrivals, 1);
         for (uint32_t i = 0; i < QUEUES; i++) {
             const uint32_t f = i / 2;
             found += look(&w, i, &left[f]);
@@ -196,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marks),
         cmocka_unit_test(test_sleep),
+        cmocka_unit_test(test_once_a_second_all_count),
         cmocka_unit_test(test_no_wake_up_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
