@@ -96,6 +96,27 @@ static void test_mistakes(void **state)
                 106, 15);
 }
 
+/* As many columns as a key has, those of records and those that nobody reads included. */
+static void test_columns_of_the_record_key(void **state)
+{
+#define KEYS(more)                                                                                \
+    WITH("      r: { type: record, from: key, fields: { a: text, b: text, c: text, d: text } }\n" \
+         "      s: { type: record, from: key, fields: { a: text, b: text, c: text, d: text } }\n" \
+         "      t: { type: record, from: key, fields: { a: text, b: text, c: text, d: text } }\n" \
+         "      a: { type: text, from: key }\n"                                                   \
+         "      b: { type: text, from: key }\n"                                                   \
+         "      c: { type: text, from: key }\n"                                                   \
+         "      v: text\n"                                                                        \
+         "      d: { type: text, from: key }\n" more "    key_format: json\n")
+    mr_topology *topology = fake_load(KEYS(""));
+
+    (void)state;
+    assert_non_null(mr_topology_plan(topology));
+    mr_topology_destroy(topology);
+    fake_expect(KEYS("      e: { type: text, from: key }\n"), 209, 20);
+    fake_expect(KEYS("      u: { type: record, from: key, fields: { a: text } }\n"), 209, 20);
+}
+
 static void test_records(void **state)
 {
     mr_topology *topology =
@@ -254,11 +275,9 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_long_form),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_records),
-        cmocka_unit_test(test_mistakes_in_records),
+        cmocka_unit_test(test_types),    cmocka_unit_test(test_long_form),
+        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_columns_of_the_record_key),
+        cmocka_unit_test(test_records),  cmocka_unit_test(test_mistakes_in_records),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
