@@ -21,7 +21,8 @@ enum {
     MAP_BYTES = 256 << 10,
     HUGE_BYTES = 2 << 20,
     KEPT_PIECE_BYTES = 32 << 20, /* glibc takes no larger threshold. */
-    KEPT_BYTES = 128 << 20
+    KEPT_BYTES = 128 << 20,
+    HEAP_BYTES = 64 << 20 /* Of glibc's heaps, of which a thread's arena has one or more. */
 };
 
 static void *acquire(void *self, size_t size_bytes, const char *purpose);
@@ -41,6 +42,9 @@ void mr_memory_keep_freed(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, KEPT_PIECE_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    /* A heap goes whole when it is empty, whatever the threshold, unless the heap before it has
+     * less room than this: none has more. */
+    (void)mallopt(M_TOP_PAD, HEAP_BYTES);
 }
 
 static void *acquire(void *self, size_t size_bytes, const char *purpose)

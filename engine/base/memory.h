@@ -21,10 +21,11 @@ typedef struct mr_memory {
 /* The system's memory: small sizes by malloc, large ones mapped. */
 mr_memory mr_memory_system(void);
 
-/* Tells malloc to keep up to 128 MiB of what is freed, and pieces up to 32 MiB, rather than give
- * them back to the kernel: librdkafka takes and frees a buffer a response and an object a message,
- * and each page that comes back costs a fault and a cleared page. For the whole process: once, at
- * its start, before there are threads. */
+/* Tells malloc to keep what threads free, pieces up to 32 MiB too (of the main thread up to 128 MiB
+ * in all), rather than give it back to the kernel: librdkafka takes and frees a buffer a response
+ * and an object a message, and each page that comes back costs a fault and a cleared page. What is
+ * kept is bounded by librdkafka's queues, whose limits the memory plan sets. For the whole process:
+ * once, at its start, before there are threads. */
 void mr_memory_keep_freed(void);
 
 #endif

@@ -438,8 +438,12 @@ static void look_at_retention(preflight *p)
 {
     char broker[16];
     rd_kafka_ConfigResource_t *resource;
+    const int32_t controller = rd_kafka_controllerid(p->client, CALL_MS);
 
-    snprintf(broker, sizeof(broker), "%d", rd_kafka_controllerid(p->client, CALL_MS));
+    if (controller < 0) { /* Unknown. No broker has that number: the question would run out. */
+        return;
+    }
+    snprintf(broker, sizeof(broker), "%d", controller);
     resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_BROKER, broker);
     MR_ASSERT(resource != NULL);
     (void)mr_configs_read(p->client, &resource, 1, CALL_MS, take_retention, p);
