@@ -42,7 +42,7 @@ typedef struct reader {
     mr_field *fields;
     mr_field_spec *specs;
     mr_record_spec *records;
-    uint32_t column_count, record_count;
+    uint32_t column_count, record_count, from_key_count;
     uint32_t depth; /* Open scopes. */
     scope scopes[MR_RECORD_DEPTH_MAX + 1];
 } reader;
@@ -51,6 +51,7 @@ static bool read_schema(reader *r, const mr_yaml *map);
 static bool open_record(reader *r, const mr_yaml_pair *pair, bool nullable);
 static bool read_field(reader *r, const mr_yaml_pair *pair);
 static bool type_is_read(mr_load *load, const mr_yaml *place, const mr_field *field, mr_from from);
+static bool count_is_read(reader *r, const mr_yaml *key, mr_from from);
 static const char *read_name(reader *r, const mr_yaml *key);
 static bool read_long_form(reader *r, const mr_yaml_pair *pair, mr_field *field,
                            mr_field_spec *spec);
@@ -223,7 +224,8 @@ static bool read_field(reader *r, const mr_yaml_pair *pair)
             : mr_value_text(load, pair->value, mr_load_print(load, "column \"%s\"", field->name),
                             &text) &&
                   mr_field_type(load, pair->value, text, field);
-    return good && type_is_read(load, pair->value, field, spec->from);
+    return count_is_read(r, pair->key, spec->from) && good &&
+           type_is_read(load, pair->value, field, spec->from);
 }
 
 /* Headers hold texts; of a record key, equal values have equal bytes. */
@@ -243,6 +245,21 @@ static bool type_is_read(mr_load *load, const mr_yaml *place, const mr_field *fi
                       from == MR_FROM_HEADER ? "header" : "record key");
     }
     return !is_refused;
+}
+
+/* Of a record key, as many columns as a key has; said at the first one beyond. */
+static bool count_is_read(reader *r, const mr_yaml *key, mr_from from)
+{
+    if (from != MR_FROM_KEY || ++r->from_key_count <= MR_KEY_FIELDS_MAX) {
+        return true;
+    }
+    if (r->from_key_count == MR_KEY_FIELDS_MAX + 1) {
+        mr_load_error(r->load, key->place, 209, "leave out what nobody reads",
+                      "at most %u columns are read from the record key, those of its records "
+                      "included",
+                      (unsigned)MR_KEY_FIELDS_MAX);
+    }
+    return false;
 }
 
 /* The whole name of a column or record, with those of the records around it. */

@@ -290,8 +290,14 @@ mr_status mr_plan_error(mr_plan_node *node, const char *option, uint16_t code, c
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     const mr_yaml *value = option != NULL ? mr_yaml_get(build->item->map, option) : NULL;
-    mr_load_error(build->load, value != NULL ? value->place : build->item->place, code,
-                  hint != NULL ? mr_load_print(build->load, "%s", hint) : NULL, "%s", text);
+    const mr_place place = value != NULL ? value->place : build->item->place;
+    if (hint != NULL) {
+        mr_load_error(build->load, place, code, mr_load_print(build->load, "%s", hint), "%s", text);
+    } else {
+        mr_diag told = {.code = code};
+        told.text_size_bytes = (uint32_t)snprintf(told.text, sizeof(told.text), "%s", text);
+        mr_load_diag(build->load, &told, place);
+    }
     build->failed = true;
     return MR_ERR_CONFIG;
 }

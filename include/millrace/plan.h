@@ -191,7 +191,8 @@ void mr_plan_fallible(mr_plan_node *node, uint32_t classes, const char *what);
 
 /*
  * Reports one user error at the value of `option` (NULL: at the item); the load goes on to find
- * more and fails at its end. Returns MR_ERR_CONFIG. `hint` may be NULL.
+ * more and fails at its end. Returns MR_ERR_CONFIG. `hint` may be NULL: then it is what stands
+ * behind "\nhint: " in the text, if that is there.
  */
 MR_MUST_USE mr_status mr_plan_error(mr_plan_node *node, const char *option, uint16_t code,
                                     const char *hint, const char *format, ...) MR_PRINTF(5, 6);

@@ -12,7 +12,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/assert.h"
 #include "engine/batch/batch.h"
-#include "io/files/files.h"
+#include "io/files/files_private.h"
 #include "io/format/format.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +39,14 @@ typedef struct file_sink {
 
 static mr_step write_out(file_sink *self, mr_task *task);
 static mr_step failed(const file_sink *self, mr_task *task);
+
+static mr_status file_plan(void *spec, mr_plan_node *node, mr_diag *diag)
+{
+    const file_spec *file = spec;
+
+    (void)diag;
+    return mr_file_path_test(node, file->path);
+}
 
 static mr_status file_open(void *self, const mr_plan_node *node, mr_task *task,
                            uint64_t epoch_committed)
@@ -165,6 +173,7 @@ const mr_sink_type mr_sink_file = {
              .spec_size = sizeof(file_spec),
              .self_size = sizeof(file_sink),
              .flags = MR_SINK_BEST_EFFORT,
+             .plan = file_plan,
              .close = file_close},
     .open = file_open,
     .write = file_write,

@@ -60,7 +60,7 @@ static mr_status file_plan(void *spec, mr_plan_node *node, mr_diag *diag)
                              "max_record of a file is at most 1MiB");
     }
     (void)diag;
-    return MR_OK;
+    return mr_file_path_test(node, file->path);
 }
 
 static mr_status file_open(void *self, const mr_plan_node *node, mr_task *task,

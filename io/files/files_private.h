@@ -9,6 +9,9 @@ typedef struct mr_file_source_spec {
     uint64_t record_bytes_max;
 } mr_file_source_spec;
 
+/* Whether a file can have the path of this item; if not, the plan's error (M0106) is told. */
+MR_MUST_USE mr_status mr_file_path_test(mr_plan_node *node, const char *path);
+
 /*
  * The path of partition `index` into `out` (room for MR_FILE_PATH_BYTES), and how many there are.
  * `out` may be NULL.

@@ -47,11 +47,8 @@ mr_status mr_decoder_open(mr_decoder **decoder, const mr_decoder_options *option
 {
     MR_ASSERT(decoder != NULL && options->common->format->refused == NULL);
     MR_ASSERT(options->record_bytes_max > 0);
+    MR_ASSERT(options->common->schema->mode == MR_APPEND); /* Refused by the plan (M0109). */
     *decoder = NULL;
-    if (options->common->schema->mode != MR_APPEND) {
-        return mr_diag_set(diag, MR_ERR_CONFIG, 0,
-                           "a source of mode upsert is not part of this release");
-    }
     mr_decoder *made = mr_arena_take(arena, sizeof(*made));
     if (made == NULL) {
         return mr_diag_set(diag, MR_ERR_MEMORY, 0, "no memory for a decoder");

@@ -137,6 +137,8 @@ uint32_t mr_encoder_run(mr_encoder *encoder, const mr_batch *in, uint32_t first,
 /*
  * Whether `column_count` columns of `schema` can be a record key of this format; MR_ERR_CONFIG with
  * the story: int32 and int64 take one bigint, raw one text or bytea, none takes jsonb or interval.
+ * The fields of a record stand together in json, and none is called like one. A hint follows behind
+ * "\nhint: ".
  */
 MR_MUST_USE mr_status mr_record_key_check(mr_key_format format, const mr_schema *schema,
                                           const uint16_t *columns, uint32_t column_count,

@@ -1,9 +1,10 @@
 /*
  * key_read.c - record keys into the columns that say `from: key`.
  *
- * All of them together are the key, in the order of the schema, as record_key.c writes it; in a
- * JSON object they are found by their paths. A null key makes them all NULL, or their default.
- * Whatever does not decode is MR_ROW_DECODE_KEY.
+ * All of them together are the key: those that `key` names first, in its order, as record_key.c
+ * writes them; in a JSON object they are found by their paths, whatever their names and order. A
+ * null key makes them all NULL, or their default. Whatever does not decode is MR_ROW_DECODE_KEY.
+ * Limit: MR_KEY_FIELDS_MAX columns; the plan has tested that, and their types.
  */
 #include "engine/base/assert.h"
 #include "engine/base/bytes_text.h"
@@ -24,6 +25,8 @@ struct mr_key_reader {
     mr_json_reader *json;                     /* NULL = the key is not JSON. */
 };
 
+static bool add_columns(mr_key_reader *reader, const mr_source_common *common);
+static void add_column(mr_key_reader *reader, const mr_field_spec *spec, uint32_t column);
 static mr_row_error read_json(mr_key_reader *reader, mr_view key, mr_batch *out, uint32_t row,
                               uint8_t **scratch, uint8_t *scratch_end);
 static mr_row_error read_lone(const mr_key_reader *reader, mr_view key, uint32_t row,
@@ -35,7 +38,6 @@ static mr_row_error set_null(mr_key_reader *reader, uint32_t i, mr_batch *out, u
 mr_status mr_key_reader_open(mr_key_reader **reader, const mr_source_common *common,
                              uint32_t key_bytes_max, mr_arena *arena, mr_diag *diag)
 {
-    bool is_needed = false;
     mr_key_reader *made = mr_arena_take(arena, sizeof(*made));
 
     *reader = NULL;
@@ -44,32 +46,8 @@ mr_status mr_key_reader_open(mr_key_reader **reader, const mr_source_common *com
     }
     made->format = common->key_format;
     made->key_bytes_max = key_bytes_max;
-    for (uint32_t i = 0; i < common->schema->field_count; i++) {
-        const mr_field_spec *spec = &common->fields[i];
-        if (spec->from != MR_FROM_KEY) {
-            continue;
-        }
-        if (made->count == MR_KEY_FIELDS_MAX) {
-            return mr_diag_set(diag, MR_ERR_CONFIG, 0, "more than %d columns from the record key",
-                               MR_KEY_FIELDS_MAX);
-        }
-        is_needed = is_needed || spec->needed;
-        made->columns[made->count] = (uint16_t)i;
-        made->targets[made->count].field = spec->field;
-        made->targets[made->count].time_format = spec->time_format;
-        made->fallbacks[made->count] = spec->fallback;
-        MR_ASSERT(spec->path_count > 0);
-        made->paths[made->count] =
-            (mr_json_path){.names = spec->path, .name_count = spec->path_count};
-        made->count++;
-    }
-    if (!is_needed) {
+    if (!add_columns(made, common)) {
         return MR_OK;
-    }
-    const mr_status status =
-        mr_record_key_check(common->key_format, common->schema, made->columns, made->count, diag);
-    if (status != MR_OK) {
-        return status;
     }
     if (mr_key_is_json(made->format, made->count)) {
         made->json = mr_json_reader_open(arena, made->paths, made->count, key_bytes_max);
@@ -111,6 +89,50 @@ mr_row_error mr_key_reader_read(mr_key_reader *reader, mr_view key, mr_batch *ou
     }
     return reader->json != NULL ? read_json(reader, key, out, row, scratch, scratch_end)
                                 : read_lone(reader, key, row, scratch, scratch_end);
+}
+
+/* Whether one of them is needed. */
+static bool add_columns(mr_key_reader *reader, const mr_source_common *common)
+{
+    const mr_schema *schema = common->schema;
+    bool is_needed = false;
+
+    for (uint32_t k = 0; k < schema->key_count; k++) {
+        const mr_field_spec *spec = &common->fields[schema->key[k]];
+        if (spec->from == MR_FROM_KEY) {
+            add_column(reader, spec, schema->key[k]);
+        }
+    }
+    const uint32_t named = reader->count;
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        const mr_field_spec *spec = &common->fields[i];
+        bool is_named = false;
+        if (spec->from != MR_FROM_KEY) {
+            continue;
+        }
+        is_needed = is_needed || spec->needed;
+        for (uint32_t k = 0; k < named; k++) {
+            is_named = is_named || reader->columns[k] == i;
+        }
+        if (!is_named) {
+            add_column(reader, spec, i);
+        }
+    }
+    MR_ASSERT(reader->count <= 1 || mr_key_is_json(reader->format, reader->count));
+    return is_needed;
+}
+
+static void add_column(mr_key_reader *reader, const mr_field_spec *spec, uint32_t column)
+{
+    const uint32_t at = reader->count++;
+
+    MR_ASSERT(at < MR_KEY_FIELDS_MAX && spec->path_count > 0);
+    MR_ASSERT(mr_record_key_takes(reader->format, spec->field->type));
+    reader->columns[at] = (uint16_t)column;
+    reader->targets[at].field = spec->field;
+    reader->targets[at].time_format = spec->time_format;
+    reader->fallbacks[at] = spec->fallback;
+    reader->paths[at] = (mr_json_path){.names = spec->path, .name_count = spec->path_count};
 }
 
 static mr_row_error read_json(mr_key_reader *reader, mr_view key, mr_batch *out, uint32_t row,

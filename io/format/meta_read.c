@@ -50,14 +50,8 @@ mr_status mr_meta_reader_open(mr_meta_reader **reader, const mr_source_common *c
         if (!spec->needed || spec->from == MR_FROM_VALUE || spec->from == MR_FROM_KEY) {
             continue;
         }
-        if (spec->from == MR_FROM_HEADER && spec->field->type == MR_JSONB) {
-            return mr_diag_set(diag, MR_ERR_CONFIG, 0,
-                               "column %s: jsonb cannot be read from a header; read it as text "
-                               "and cast it",
-                               spec->field->name);
-        }
         const bool is_header = spec->from == MR_FROM_HEADER || spec->meta == MR_META_HEADER;
-        MR_ASSERT(!is_header || spec->header != NULL);
+        MR_ASSERT(!is_header || (spec->header != NULL && spec->field->type != MR_JSONB));
         made->reads_headers = made->reads_headers || is_header;
         if (is_header || spec->meta == MR_META_KEY) {
             made->checked[made->checked_count++] = i;

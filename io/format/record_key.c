@@ -17,7 +17,6 @@
 static const mr_json_style key_style = {.numbers_as_text = false, .times = MR_TIMES_ISO};
 
 static const char *format_name(mr_key_format format);
-static bool takes_type(mr_key_format format, mr_type type);
 static mr_row_error encode_integer(mr_key_format format, int64_t value, uint8_t *out,
                                    uint32_t *size_bytes);
 static mr_status check_names(const mr_schema *schema, const uint16_t *columns,
@@ -36,6 +35,21 @@ bool mr_key_is_json(mr_key_format format, uint32_t column_count)
     return format == MR_KEY_JSON || (format == MR_KEY_TEXT && column_count > 1);
 }
 
+bool mr_record_key_takes(mr_key_format format, mr_type type)
+{
+    switch (format) {
+    case MR_KEY_INT32:
+    case MR_KEY_INT64:
+        return type == MR_BIGINT;
+    case MR_KEY_RAW:
+        return type == MR_TEXT || type == MR_BYTEA;
+    case MR_KEY_TEXT:
+    case MR_KEY_JSON:
+        break;
+    }
+    return type != MR_JSONB && type != MR_INTERVAL;
+}
+
 mr_status mr_record_key_check(mr_key_format format, const mr_schema *schema,
                               const uint16_t *columns, uint32_t column_count, mr_diag *diag)
 {
@@ -49,7 +63,7 @@ mr_status mr_record_key_check(mr_key_format format, const mr_schema *schema,
     for (uint32_t i = 0; i < column_count; i++) {
         const mr_field *field = &schema->fields[columns[i]];
         char type[MR_TYPE_TEXT_MAX];
-        if (!takes_type(format, field->type)) {
+        if (!mr_record_key_takes(format, field->type)) {
             return mr_diag_set(diag, MR_ERR_CONFIG, 0,
                                "column %s: %s cannot be a record key of key_format %s", field->name,
                                mr_type_text(field, type), format_name(format));
@@ -122,21 +136,6 @@ static const char *format_name(mr_key_format format)
     return names[format];
 }
 
-static bool takes_type(mr_key_format format, mr_type type)
-{
-    switch (format) {
-    case MR_KEY_INT32:
-    case MR_KEY_INT64:
-        return type == MR_BIGINT;
-    case MR_KEY_RAW:
-        return type == MR_TEXT || type == MR_BYTEA;
-    case MR_KEY_TEXT:
-    case MR_KEY_JSON:
-        break;
-    }
-    return type != MR_JSONB && type != MR_INTERVAL;
-}
-
 /* Objects open and close between two neighbours: a record's fields must stand together. */
 static mr_status check_names(const mr_schema *schema, const uint16_t *columns,
                              uint32_t column_count, mr_diag *diag)
@@ -153,7 +152,7 @@ static mr_status check_names(const mr_schema *schema, const uint16_t *columns,
             if (mr_json_is_record_of(fields[i].name, other)) {
                 return mr_diag_set(diag, MR_ERR_CONFIG, 0,
                                    "the key has a column \"%s\" and, with \"%s\", a record of that "
-                                   "name",
+                                   "name\nhint: rename one of them, or use `key_format: text`",
                                    fields[i].name, other);
             }
         }
@@ -162,8 +161,8 @@ static mr_status check_names(const mr_schema *schema, const uint16_t *columns,
     for (uint32_t i = 0; i < column_count; i++) {
         if (order[i] != i) {
             return mr_diag_set(diag, MR_ERR_CONFIG, 0,
-                               "fields of one record stand together in a json key: move \"%s\" "
-                               "beside the other ones",
+                               "fields of one record stand together in a json key, and \"%s\" "
+                               "stands apart\nhint: name it in `key` beside the other ones",
                                fields[order[i]].name);
         }
     }

@@ -10,6 +10,9 @@
 /* Whether the key is JSON text: json, or text of several columns. */
 bool mr_key_is_json(mr_key_format format, uint32_t column_count);
 
+/* Whether a key of this format can have a column of this type. */
+bool mr_record_key_takes(mr_key_format format, mr_type type);
+
 typedef struct mr_key_reader mr_key_reader;
 
 /* Of the columns with `from: key`; `reader` is NULL when there is none that is needed. */

@@ -344,6 +344,14 @@ static void test_plans(void **state)
     assert_int_equal(mr_source_file.head.plan(&spec, &node, &diag), MR_ERR_CONFIG);
     spec.record_bytes_max = 0;
     assert_int_equal(mr_source_file.head.plan(&spec, &node, &diag), MR_ERR_CONFIG);
+    spec.record_bytes_max = 1;
+    char path[MR_FILE_PATH_BYTES + 1] = "";
+    spec.path = path;
+    assert_int_equal(mr_source_file.head.plan(&spec, &node, &diag), MR_ERR_CONFIG);
+    memset(path, 'a', MR_FILE_PATH_BYTES - 1);
+    assert_int_equal(mr_source_file.head.plan(&spec, &node, &diag), MR_OK);
+    path[MR_FILE_PATH_BYTES - 1] = 'a';
+    assert_int_equal(mr_source_file.head.plan(&spec, &node, &diag), MR_ERR_CONFIG);
 }
 
 int main(void)

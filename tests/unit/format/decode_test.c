@@ -1,4 +1,5 @@
 /* decode_test.c - what all sources share: tombstones, sizes, keys, headers, meta, event times. */
+#include "tests/support/death.h"
 #include "tests/unit/format/source_fixture.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -241,18 +242,88 @@ static void test_defaults_of_keys_and_headers(void **state)
     fixture_end(&self);
 }
 
-static void test_a_key_of_a_wrong_type(void **state)
+/* `key` says in which order the array has them. */
+static void test_the_order_of_key(void **state)
 {
     fixture self;
 
     (void)state;
-    fixture_begin(&self, json(), "a bigint, k text");
-    self.fields[1].from = MR_FROM_KEY;
-    self.common.key_format = MR_KEY_INT64;
-    assert_int_equal(fixture_open(&self), MR_ERR_CONFIG);
-    assert_string_equal(self.diag.text,
-                        "column k: text cannot be a record key of key_format int64");
-    mr_arena_destroy(self.arena);
+    fixture_begin(&self, json(), "a text, v bigint, b text, c bigint");
+    self.fields[0].from = self.fields[2].from = self.fields[3].from = MR_FROM_KEY;
+    self.schema->key_count = 3;
+    self.schema->key[0] = 3;
+    self.schema->key[1] = 0;
+    self.schema->key[2] = 2;
+    assert_int_equal(fixture_open(&self), MR_OK);
+    fixture_add(&self, "[7,\"of a\",\"of b\"]", "{\"v\":1}");
+    assert_string_equal(fixture_run(&self, 0), "of a|1|of b|7");
+    fixture_end(&self);
+}
+
+/* Layout is for who writes a key: what is read has a path, and its name means nothing. */
+static void test_names_that_no_key_could_be_written_with(void **state)
+{
+    fixture self;
+
+    (void)state;
+    fixture_begin(&self, json(), "a.x bigint, b bigint, a.y bigint, b.c bigint");
+    for (uint32_t i = 0; i < 4; i++) {
+        self.fields[i].from = MR_FROM_KEY;
+    }
+    self.common.key_format = MR_KEY_JSON;
+    self.schema->key_count = 1; /* The others are read too. */
+    self.schema->key[0] = 2;
+    assert_int_equal(fixture_open(&self), MR_OK);
+    fixture_add(&self, "{\"b.c\":4,\"a.y\":3,\"b\":2,\"a.x\":1}", "{}");
+    assert_string_equal(fixture_run(&self, 0), "1|2|3|4");
+    fixture_end(&self);
+}
+
+static void open_columns(mr_from from, mr_key_format format, const char *columns)
+{
+    fixture self;
+
+    fixture_begin(&self, json(), columns);
+    for (uint32_t i = 0; i < self.schema->field_count; i++) {
+        self.fields[i].from = from;
+        self.fields[i].header = "h";
+    }
+    self.common.key_format = format;
+    (void)fixture_open(&self);
+}
+
+static void open_text_as_int64(void)
+{
+    open_columns(MR_FROM_KEY, MR_KEY_INT64, "k text");
+}
+
+static void open_two_as_raw(void)
+{
+    open_columns(MR_FROM_KEY, MR_KEY_RAW, "k text, l text");
+}
+
+static void open_upsert(void)
+{
+    fixture self;
+
+    fixture_begin(&self, json(), "a bigint");
+    self.schema->mode = MR_UPSERT;
+    (void)fixture_open(&self);
+}
+
+static void open_jsonb_of_a_header(void)
+{
+    open_columns(MR_FROM_HEADER, MR_KEY_TEXT, "h jsonb");
+}
+
+/* The plan refuses these; should one get here, nothing is read. */
+static void test_what_the_plan_refuses(void **state)
+{
+    (void)state;
+    mr_expect_assert(open_text_as_int64, "mr_record_key_takes");
+    mr_expect_assert(open_two_as_raw, "mr_key_is_json");
+    mr_expect_assert(open_jsonb_of_a_header, "MR_JSONB");
+    mr_expect_assert(open_upsert, "MR_APPEND");
 }
 
 static uint32_t headers(const mr_fetch *fetch, uint32_t record, mr_view *pairs, uint32_t pairs_max)
@@ -342,17 +413,6 @@ static void test_event_times(void **state)
     fixture_end(&self);
 }
 
-static void test_upsert_is_refused(void **state)
-{
-    fixture self;
-
-    (void)state;
-    fixture_begin(&self, json(), "a bigint");
-    self.schema->mode = MR_UPSERT;
-    assert_int_equal(fixture_open(&self), MR_ERR_CONFIG);
-    mr_arena_destroy(self.arena);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,10 +424,11 @@ int main(void)
         cmocka_unit_test(test_a_key_in_a_record),
         cmocka_unit_test(test_null_keys),
         cmocka_unit_test(test_defaults_of_keys_and_headers),
-        cmocka_unit_test(test_a_key_of_a_wrong_type),
+        cmocka_unit_test(test_the_order_of_key),
+        cmocka_unit_test(test_names_that_no_key_could_be_written_with),
+        cmocka_unit_test(test_what_the_plan_refuses),
         cmocka_unit_test(test_headers_and_meta),
         cmocka_unit_test(test_event_times),
-        cmocka_unit_test(test_upsert_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

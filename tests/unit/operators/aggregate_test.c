@@ -1,6 +1,9 @@
 /*
  * aggregate_test.c - aggregate over a table in memory: results, halves, what is rejected, batches
  * that need several calls.
+ *
+ * A test begins with the columns of its input and what it selects, changes the fake task if it has
+ * to, and starts.
  */
 #include "tests/unit/operators/fake_task.h"
 
@@ -15,22 +18,42 @@ enum { ON_COMMIT = 0, EVERY = 1 };
 static const char columns[] = "k text, v bigint, m numeric(10,2), d double precision, t text";
 static const uint16_t by_k[] = {0};
 
-static aggregate_spec_mirror make_spec(fake *f, const mr_schema *schema, uint32_t emit,
-                                       const char *const *pairs)
+/* Of the running test. */
+static fake *f;
+static mr_schema *schema;
+static aggregate_spec_mirror spec;
+static char text[FAKE_TEXT_MAX]; /* What left last. */
+static uint32_t calls;
+
+static void make_spec(const uint16_t *by, uint32_t by_count, uint32_t emit,
+                      const char *const *pairs)
 {
-    aggregate_spec_mirror spec = {.by = {.indexes = by_k, .count = 1}, .emit = emit};
     mr_diag diag = {0};
 
+    spec = (aggregate_spec_mirror){.by = {.indexes = by, .count = by_count}, .emit = emit};
     if (fake_fold(f, schema, &spec.by, pairs, &spec.fold, &diag) != MR_OK) {
         print_error("%s\n", diag.text);
         fail();
     }
-    return spec;
 }
 
-static void start(fake *f, const mr_schema *schema, aggregate_spec_mirror *spec)
+static void begin_by(const char *input, const uint16_t *by, uint32_t by_count, uint32_t emit,
+                     const char *const *pairs)
 {
-    const mr_status status = fake_plan(f, &mr_op_aggregate, schema, spec);
+    f = fake_create();
+    schema = fake_schema(f, input, 1);
+    text[0] = '\0';
+    make_spec(by, by_count, emit, pairs);
+}
+
+static void begin(const char *input, uint32_t emit, const char *const *pairs)
+{
+    begin_by(input, by_k, 1, emit, pairs);
+}
+
+static void start(void)
+{
+    const mr_status status = fake_plan(f, &mr_op_aggregate, schema, &spec);
     if (status != MR_OK) {
         print_error("%s\n", f->error);
     }
@@ -38,13 +61,29 @@ static void start(fake *f, const mr_schema *schema, aggregate_spec_mirror *spec)
     fake_open(f);
 }
 
-static void feed(fake *f, const mr_schema *schema, const char *rows, char *text)
+static void end(void)
 {
-    uint32_t calls = 0;
+    fake_destroy(f);
+}
 
+/* The batch is taken; what leaves at once goes to `text`. */
+static void feed(const char *rows)
+{
     text[0] = '\0';
     assert_int_equal(fake_process(f, mr_test_batch(f->arena, schema, rows), text, &calls),
                      MR_STEP_NEXT);
+}
+
+/* The same, of a batch whose results are too many or too long for `text`. */
+static void feed_batch(const mr_batch *in)
+{
+    assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+}
+
+static void flush_gives(const char *rows)
+{
+    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
+    assert_string_equal(text, rows);
 }
 
 static const char *const all_folds[] = {
@@ -54,39 +93,28 @@ static const char *const all_folds[] = {
 
 static void results_on_commit(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, columns, 1);
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, all_folds);
-    char text[FAKE_TEXT_MAX] = "";
-    uint32_t calls = 0;
-
     (void)state;
-    start(f, schema, &spec);
+    begin(columns, ON_COMMIT, all_folds);
+    start();
     assert_int_equal(f->table_spec.value_size_bytes, 0); /* Texts. */
-    feed(f, schema,
-         "a|1|1.50|0.5|pear\nb|10|\\N|\\N|\\N\na|2|-2.25|1.5|apple\na|\\N|0.10|\\N|plum\n", text);
+    feed("a|1|1.50|0.5|pear\nb|10|\\N|\\N|\\N\na|2|-2.25|1.5|apple\na|\\N|0.10|\\N|plum\n");
     assert_string_equal(text, "");
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "a|3|2|3|1.500000|-2.25|1.50|2|1|apple|plum|-0.216667\n"
-                              "b|1|1|10|10.000000|\\N|\\N|\\N|\\N|\\N|\\N|\\N\n");
+    flush_gives("a|3|2|3|1.500000|-2.25|1.50|2|1|apple|plum|-0.216667\n"
+                "b|1|1|10|10.000000|\\N|\\N|\\N|\\N|\\N|\\N|\\N\n");
     fake_commit(f);
 
     /* Only what changed leaves; a longer and a shorter text take the place of the stored ones. */
-    feed(f, schema, "a|3|7.00|1|a\nc|1|1.00|1|x\na|3|7.00|1|strawberry\n", text);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "a|5|4|9|2.250000|-2.25|7.00|4|1|a|strawberry|2.670000\n"
-                              "c|1|1|1|1.000000|1.00|1.00|1|1|x|x|1.000000\n");
+    feed("a|3|7.00|1|a\nc|1|1.00|1|x\na|3|7.00|1|strawberry\n");
+    flush_gives("a|5|4|9|2.250000|-2.25|7.00|4|1|a|strawberry|2.670000\n"
+                "c|1|1|1|1.000000|1.00|1.00|1|1|x|x|1.000000\n");
     fake_commit(f);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "");
-    fake_destroy(f);
+    flush_gives("");
+    end();
 }
 
 /* What a filter leaves out is not even evaluated: the division by zero is none. */
 static void filters(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, columns, 1);
     static const char *const pairs[] = {"k",   "",
                                         "n",   "count(*) filter (where v > 1)",
                                         "q",   "sum(12 / v) filter (where v <> 0)",
@@ -94,89 +122,64 @@ static void filters(void **state)
                                         "hi",  "max(t) filter (where v < 3)",
                                         "all", "count(*)",
                                         NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-    char text[FAKE_TEXT_MAX];
-    uint32_t calls = 0;
 
     (void)state;
-    start(f, schema, &spec);
-    feed(f, schema,
-         "a|1|1.50|0.5|pear\na|0|\\N|\\N|plum\na|3|1.00|1|zebra\na|\\N|1.00|1|pink\nb|0|1.00|1|x\n",
-         text);
+    begin(columns, ON_COMMIT, pairs);
+    start();
+    feed(
+        "a|1|1.50|0.5|pear\na|0|\\N|\\N|plum\na|3|1.00|1|zebra\na|\\N|1.00|1|pink\nb|0|1.00|1|x\n");
     assert_string_equal(text, "");
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "a|1|16|2|plum|4\nb|0|\\N|0|x|1\n");
-    fake_destroy(f);
+    flush_gives("a|1|16|2|plum|4\nb|0|\\N|0|x|1\n");
+    end();
 }
 
 static void dates(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k date, v date", 1);
     static const char *const pairs[] = {
         "k", "", "lo", "min(v)", "hi", "max(v)", "days", "max(v) - min(v)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-    char text[FAKE_TEXT_MAX];
-    uint32_t calls = 0;
 
     (void)state;
-    start(f, schema, &spec);
-    feed(f, schema,
-         "2026-01-01|2024-02-29\n2026-01-01|1969-12-31\n2026-01-02|\\N\n2026-01-01|1970-01-02\n",
-         text);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "2026-01-01|1969-12-31|2024-02-29|19783\n2026-01-02|\\N|\\N|\\N\n");
-    fake_destroy(f);
+    begin("k date, v date", ON_COMMIT, pairs);
+    start();
+    feed("2026-01-01|2024-02-29\n2026-01-01|1969-12-31\n2026-01-02|\\N\n2026-01-01|1970-01-02\n");
+    flush_gives("2026-01-01|1969-12-31|2024-02-29|19783\n2026-01-02|\\N|\\N|\\N\n");
+    end();
 }
 
 /* Equal intervals have different texts; the last of them stays. */
 static void intervals(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k bigint, v interval", 1);
     static const char *const pairs[] = {
         "k", "", "lo", "min(v)", "hi", "max(v)", "sum", "max(v) + min(v)", "n", "count(v)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-    char text[FAKE_TEXT_MAX];
-    uint32_t calls = 0;
 
     (void)state;
-    start(f, schema, &spec);
+    begin("k bigint, v interval", ON_COMMIT, pairs);
+    start();
     assert_int_equal(f->table_spec.value_size_bytes, 16 + 24 + 24 + 24 + 24 + 8);
-    feed(f, schema,
-         "1|1 mon\n1|29 days 23:59:59\n1|30 days\n1|\\N\n1|-00:00:01\n1|-1 days +23:59:59\n2|\\N\n"
-         "3|178956970 years 7 mons\n3|-178956970 years\n",
-         text);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "1|-1 days +23:59:59|30 days|29 days 23:59:59|5\n2|\\N|\\N|\\N|0\n"
-                              "3|-178956970 years|178956970 years 7 mons|7 mons|2\n");
+    feed("1|1 mon\n1|29 days 23:59:59\n1|30 days\n1|\\N\n1|-00:00:01\n1|-1 days +23:59:59\n2|\\N\n"
+         "3|178956970 years 7 mons\n3|-178956970 years\n");
+    flush_gives("1|-1 days +23:59:59|30 days|29 days 23:59:59|5\n2|\\N|\\N|\\N|0\n"
+                "3|-178956970 years|178956970 years 7 mons|7 mons|2\n");
     fake_commit(f);
-    feed(f, schema, "1|30 days 00:00:00.000001\n1|29 days\n", text);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text,
-                        "1|-1 days +23:59:59|30 days 00:00:00.000001|29 days 23:59:59.000001|7\n");
-    fake_destroy(f);
+    feed("1|30 days 00:00:00.000001\n1|29 days\n");
+    flush_gives("1|-1 days +23:59:59|30 days 00:00:00.000001|29 days 23:59:59.000001|7\n");
+    end();
 }
 
 /* Sums go to 38 digits at the scale of their argument, averages too; extremes keep all of them. */
 static void all_digits(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k bigint, h numeric(38,38), v bigint", 1);
     static const char *const pairs[] = {"k",      "",       "s",      "sum(h)", "a",
                                         "avg(h)", "lo",     "min(h)", "hi",     "max(h)",
                                         "sv",     "sum(v)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
-    char text[FAKE_TEXT_MAX];
 
     (void)state;
-    start(f, schema, &spec);
-    feed(f, schema,
-         "1|0.99999999999999999999999999999999999998|9223372036854775807\n"
+    begin("k bigint, h numeric(38,38), v bigint", EVERY, pairs);
+    start();
+    feed("1|0.99999999999999999999999999999999999998|9223372036854775807\n"
          "1|0.00000000000000000000000000000000000001|9223372036854775807\n"
          "1|0.00000000000000000000000000000000000001|0\n"
-         "1|-0.99999999999999999999999999999999999999|-1\n",
-         text);
+         "1|-0.99999999999999999999999999999999999999|-1\n");
     assert_string_equal(
         text, "1|0.99999999999999999999999999999999999998|0.99999999999999999999999999999999999998|"
               "0.99999999999999999999999999999999999998|0.99999999999999999999999999999999999998|"
@@ -188,106 +191,88 @@ static void all_digits(void **state)
               "-0.99999999999999999999999999999999999999|0.99999999999999999999999999999999999998|"
               "18446744073709551613\n");
     assert_string_equal(f->task.rejects, "2 22003;");
-    fake_destroy(f);
+    end();
 }
 
 static void event_time_is_the_greatest(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, columns, 1);
     static const char *const pairs[] = {"k", "", "n", "count(*)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-    char text[FAKE_TEXT_MAX];
-    uint32_t calls = 0;
-    mr_batch *in = mr_test_batch(f->arena, schema, "a|1|1.00|1|x\na|1|1.00|1|x\nb|1|1.00|1|x\n");
 
     (void)state;
+    begin(columns, ON_COMMIT, pairs);
+    mr_batch *in = mr_test_batch(f->arena, schema, "a|1|1.00|1|x\na|1|1.00|1|x\nb|1|1.00|1|x\n");
     mr_batch_event_times(in)[0] = -5;
     mr_batch_event_times(in)[1] = -9;
     mr_batch_event_times(in)[2] = 3;
-    start(f, schema, &spec);
+    start();
     assert_int_equal(f->table_spec.value_size_bytes, 24);
-    assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+    feed_batch(in);
     assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
     assert_int_equal(f->out->event_time_us[0], -5);
     assert_int_equal(f->out->event_time_us[1], 3);
-    fake_destroy(f);
+    end();
 }
 
 static void halves_on_commit(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, columns, 1);
     static const char *const pairs[] = {"k", "k", "hi", "max(v)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-    char text[FAKE_TEXT_MAX];
-    uint32_t calls = 0;
 
     (void)state;
+    begin(columns, ON_COMMIT, pairs);
     f->task.wants_old = true;
-    start(f, schema, &spec);
-    feed(f, schema, "a|1|1.00|1|x\nb|5|1.00|1|x\n", text);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "a|1\nb|5\n");
+    start();
+    feed("a|1|1.00|1|x\nb|5|1.00|1|x\n");
+    flush_gives("a|1\nb|5\n");
     fake_commit(f);
     mr_batch *in = mr_test_batch(f->arena, schema, "a|9|1.00|1|x\nb|2|1.00|1|x\nc|0|1.00|1|x\n");
     for (uint32_t i = 0; i < 3; i++) {
         mr_batch_event_times(in)[i] = 0; /* So that b's record does not change at all. */
     }
-    assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "-a|1\n+a|9\nc|0\n");
-    fake_destroy(f);
+    feed_batch(in);
+    flush_gives("-a|1\n+a|9\nc|0\n");
+    end();
 }
 
 static void every_row(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, columns, 1);
     static const char *const pairs[] = {"s", "sum(v) * 2", "key", "k", "last", "max(t)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
-    char text[FAKE_TEXT_MAX];
-    uint32_t calls = 0;
 
     (void)state;
+    begin(columns, EVERY, pairs);
     f->task.wants_old = true;
-    start(f, schema, &spec);
+    start();
     const mr_schema *out = f->node.outputs[0].schema;
     assert_int_equal(out->mode, MR_UPSERT);
     assert_int_equal(out->identity_count, 1);
     assert_int_equal(out->identity[0], 1);
     assert_int_equal(out->key_count, 1);
     assert_int_equal(out->key[0], 1);
-    feed(f, schema, "a|1|1.00|1|x\nb|5|1.00|1|y\na|2|1.00|1|xx\n", text);
+    feed("a|1|1.00|1|x\nb|5|1.00|1|y\na|2|1.00|1|xx\n");
     assert_string_equal(text, "2|a|x\n10|b|y\n-2|a|x\n+6|a|xx\n");
-    feed(f, schema, "a|\\N|1.00|1|\\N\n", text);
+    feed("a|\\N|1.00|1|\\N\n");
     assert_string_equal(text, "-6|a|xx\n+6|a|xx\n");
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "");
-    fake_destroy(f);
+    flush_gives("");
+    end();
 }
 
 static void many_rows_take_several_calls(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k bigint, v bigint", 1);
     static const char *const pairs[] = {"k", "k", "n", "count(*)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
-    mr_batch *in = mr_batch_take(mr_batch_pool_create(f->arena, schema, 1, 64, false));
-    uint32_t calls = 0;
 
     (void)state;
+    begin("k bigint, v bigint", EVERY, pairs);
+    mr_batch *in = mr_batch_take(mr_batch_pool_create(f->arena, schema, 1, 64, false));
     for (uint32_t row = 0; row < MR_BATCH_ROWS_MAX; row++) {
         ((int64_t *)mr_batch_cells(in, 0))[row] = row % 10;
         mr_batch_event_times(in)[row] = row;
     }
     mr_batch_set_rows(in, MR_BATCH_ROWS_MAX);
     f->task.wants_old = true;
-    start(f, schema, &spec);
+    start();
     /* 1,024 rows, 10 of them without an old half. */
-    assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+    feed_batch(in);
     assert_int_equal(calls, 2);
-    assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+    feed_batch(in);
     assert_int_equal(calls, 2);
     assert_int_equal(f->out->row_count, MR_BATCH_ROWS_MAX);
     const mr_batch *out = f->out;
@@ -295,22 +280,19 @@ static void many_rows_take_several_calls(void **state)
     assert_int_equal(out->columns[1].as.integers[out->row_count - 1], 206);
     assert_int_equal(out->columns[1].as.integers[out->row_count - 2], 205);
     assert_int_equal(out->change[out->row_count - 1], MR_CHANGE_NEW);
-    fake_destroy(f);
+    end();
 }
 
 static void flush_in_pieces(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k bigint, v bigint", 1);
     static const char *const pairs[] = {"k", "k", "s", "sum(v)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-    mr_batch *in = mr_batch_take(mr_batch_pool_create(f->arena, schema, 1, 64, false));
-    mr_batch *out[1];
-    uint32_t calls = 0;
-    int64_t sum = 0, rows = 0;
 
     (void)state;
-    start(f, schema, &spec);
+    begin("k bigint, v bigint", ON_COMMIT, pairs);
+    mr_batch *in = mr_batch_take(mr_batch_pool_create(f->arena, schema, 1, 64, false));
+    mr_batch *out[1];
+    int64_t sum = 0, rows = 0;
+    start();
     for (uint32_t batch = 0; batch < 3; batch++) {
         mr_batch_clear(in);
         for (uint32_t row = 0; row < MR_BATCH_ROWS_MAX; row++) {
@@ -319,7 +301,7 @@ static void flush_in_pieces(void **state)
             mr_batch_event_times(in)[row] = row;
         }
         mr_batch_set_rows(in, MR_BATCH_ROWS_MAX);
-        assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+        feed_batch(in);
     }
     out[0] = f->out;
     mr_step step = MR_STEP_AGAIN;
@@ -335,104 +317,85 @@ static void flush_in_pieces(void **state)
     assert_int_equal(step, MR_STEP_NEXT);
     assert_int_equal(rows, 3024);
     assert_int_equal(sum, 3 * 1024);
-    fake_destroy(f);
+    end();
 }
 
 static void overflow_changes_nothing(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k bigint, h numeric(38,0), v bigint", 1);
     static const char *const pairs[] = {"k",      "k", "n",      "count(*)", "a",
                                         "avg(v)", "s", "sum(h)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
-    char text[FAKE_TEXT_MAX];
 
     (void)state;
-    start(f, schema, &spec);
+    begin("k bigint, h numeric(38,0), v bigint", EVERY, pairs);
+    start();
     assert_true((f->fallible & MR_FALLIBLE_RANGE) != 0);
-    feed(f, schema,
-         "1|99999999999999999999999999999999999999|1\n"
+    feed("1|99999999999999999999999999999999999999|1\n"
          "1|1|100\n"
          "1|-1|4\n"
-         "1|1|1\n",
-         text);
+         "1|1|1\n");
     assert_string_equal(text, "1|1|1.000000|99999999999999999999999999999999999999\n"
                               "1|2|2.500000|99999999999999999999999999999999999998\n"
                               "1|3|2.000000|99999999999999999999999999999999999999\n");
     assert_string_equal(f->task.rejects, "1 22003;");
-    fake_destroy(f);
+    end();
 }
 
 static void a_lone_average_can_overflow(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k bigint, h numeric(38,0)", 1);
     static const char *const pairs[] = {"k", "k", "a", "avg(h)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-    char text[FAKE_TEXT_MAX];
-    uint32_t calls = 0;
 
     (void)state;
-    start(f, schema, &spec);
-    feed(f, schema, "1|99999999999999999999999999999999999999\n2|5\n", text);
+    begin("k bigint, h numeric(38,0)", ON_COMMIT, pairs);
+    start();
+    feed("1|99999999999999999999999999999999999999\n2|5\n");
     assert_string_equal(f->task.rejects, "0 22003;");
     assert_int_equal(f->task.table.count, 1); /* No empty record is left behind. */
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "2|5.000000\n");
-    fake_destroy(f);
+    flush_gives("2|5.000000\n");
+    end();
 }
 
 static void arguments_and_results_can_fail(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k text, v bigint, w bigint", 1);
     static const char *const pairs[] = {
         "k", "k", "q", "sum(10 / v) / sum(w)", "u", "upper(k) || count(*)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
-    char text[FAKE_TEXT_MAX];
 
     (void)state;
+    begin("k text, v bigint, w bigint", EVERY, pairs);
     f->task.wants_old = true;
-    start(f, schema, &spec);
+    start();
     assert_true((f->fallible & MR_FALLIBLE_DATA) != 0);
     /* Row 0 cannot be folded in; row 1 leaves a group whose result fails, so nothing is sent; row 2
      * repairs it: an insert for those behind. */
-    feed(f, schema, "a|0|5\na|5|0\na|5|2\na|1|-2\n", text);
+    feed("a|0|5\na|5|0\na|5|2\na|1|-2\n");
     assert_string_equal(text, "+a|2.000000|A2\n-a|2.000000|A2\n");
     assert_string_equal(f->task.rejects, "0 22012;1 22012;3 22012;");
-    fake_destroy(f);
+    end();
 }
 
 static void results_that_fail_in_flush(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k text, v bigint, w bigint", 1);
     static const char *const pairs[] = {"k", "k", "q", "sum(v) / sum(w)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-    char text[FAKE_TEXT_MAX];
-    uint32_t calls = 0;
 
     (void)state;
-    start(f, schema, &spec);
-    feed(f, schema, "a|5|0\nb|6|3\n", text);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "b|2.000000\n");
+    begin("k text, v bigint, w bigint", ON_COMMIT, pairs);
+    start();
+    feed("a|5|0\nb|6|3\n");
+    flush_gives("b|2.000000\n");
     assert_string_equal(f->task.rejects, "0 22012;");
     assert_false(mr_column_valid(&f->out->columns[1], 0));
-    fake_destroy(f);
+    end();
 }
 
-static mr_batch *long_texts(fake *f, const mr_schema *schema, uint32_t rows, uint32_t column,
-                            uint32_t bytes)
+static mr_batch *long_texts(uint32_t rows, uint32_t column, uint32_t bytes)
 {
     mr_batch *in = mr_batch_take(mr_batch_pool_create(f->arena, schema, 1, 64 << 20, false));
 
     for (uint32_t row = 0; row < rows; row++) {
-        uint8_t *text = mr_batch_scratch(in, bytes);
-        memset(text, 'a' + (int)(row % 26), bytes);
+        uint8_t *cell = mr_batch_scratch(in, bytes);
+        memset(cell, 'a' + (int)(row % 26), bytes);
         for (uint32_t c = 0; c < schema->field_count; c++) {
             ((mr_view *)mr_batch_cells(in, c))[row] =
-                c == column ? (mr_view){text, bytes} : (mr_view){(const uint8_t *)"k", 1};
+                c == column ? (mr_view){cell, bytes} : (mr_view){(const uint8_t *)"k", 1};
         }
         mr_batch_event_times(in)[row] = row;
     }
@@ -442,66 +405,54 @@ static mr_batch *long_texts(fake *f, const mr_schema *schema, uint32_t rows, uin
 
 static void too_long(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k text, t text", 1);
     static const char *const pairs[] = {"k", "k", "hi", "max(t)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
-    uint32_t calls = 0;
 
     (void)state;
+    begin("k text, t text", EVERY, pairs);
     f->task.table.value_max = 1000;
-    start(f, schema, &spec);
-    assert_int_equal(fake_process(f, long_texts(f, schema, 1, 0, 5000), NULL, &calls),
-                     MR_STEP_NEXT);
+    start();
+    feed_batch(long_texts(1, 0, 5000));
     assert_string_equal(f->task.rejects, "0 STATE_KEY;");
-    assert_int_equal(fake_process(f, long_texts(f, schema, 2, 1, 990), NULL, &calls), MR_STEP_NEXT);
+    feed_batch(long_texts(2, 1, 990));
     assert_string_equal(f->task.rejects, "0 STATE_KEY;0 STATE_VALUE;1 STATE_VALUE;");
     f->task.table.value_max = 1 << 20;
-    fake_destroy(f);
+    end();
 }
 
 static void texts_fill_the_output(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k text, t text", 1);
     static const char *const pairs[] = {"k", "k", "hi", "max(t)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
-    uint32_t calls = 0;
 
     (void)state;
+    begin("k text, t text", EVERY, pairs);
     f->out_scratch_bytes = 100000;
     f->task.wants_old = true;
-    start(f, schema, &spec);
+    start();
     /* 20 rows with two halves of 10,000 bytes each, four rows at most in 100,000 bytes. */
-    assert_int_equal(fake_process(f, long_texts(f, schema, 20, 1, 10000), NULL, &calls),
-                     MR_STEP_NEXT);
+    feed_batch(long_texts(20, 1, 10000));
     assert_int_equal(calls, 5);
     assert_string_equal(f->task.rejects, "");
     /* What no output batch can carry is no result. */
-    assert_int_equal(fake_process(f, long_texts(f, schema, 1, 1, 60000), NULL, &calls),
-                     MR_STEP_NEXT);
+    feed_batch(long_texts(1, 1, 60000));
     assert_string_equal(f->task.rejects, "");
-    fake_destroy(f);
+    end();
 
-    f = fake_create();
-    schema = fake_schema(f, "k text, t text", 1);
-    spec = make_spec(f, schema, ON_COMMIT, pairs);
+    begin("k text, t text", ON_COMMIT, pairs);
     f->out_scratch_bytes = 100000;
-    start(f, schema, &spec);
-    assert_int_equal(fake_process(f, long_texts(f, schema, 1, 1, 60000), NULL, &calls),
-                     MR_STEP_NEXT);
+    start();
+    feed_batch(long_texts(1, 1, 60000));
     assert_string_equal(f->task.rejects, "0 54000;");
-    fake_destroy(f);
+    end();
 }
 
 /* Rows that leave at the end of the epoch, in `calls` batches; UINT32_MAX = it failed. */
-static uint32_t flush_rows(fake *f, uint32_t *calls)
+static uint32_t flush_rows(void)
 {
     mr_batch *out[1] = {f->out};
     mr_step step = MR_STEP_AGAIN;
     uint32_t rows = 0;
 
-    for (*calls = 0; step == MR_STEP_AGAIN; ++*calls) {
+    for (calls = 0; step == MR_STEP_AGAIN; calls++) {
         mr_batch_clear(f->out);
         step = f->op->flush(f->self, &f->task, out);
         rows += step != MR_STEP_FAILED ? f->out->selected_count : 0;
@@ -517,22 +468,16 @@ static void results_fill_the_output(void **state)
 
     (void)state;
     for (uint32_t least = 0; least < 2; least++) {
-        fake *f = fake_create();
-        const mr_schema *schema = fake_schema(f, columns, 1);
-        aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-        char text[FAKE_TEXT_MAX] = "";
-        uint32_t calls = 0;
-        start(f, schema, &spec);
-        feed(f, schema,
-             "a|300000|\\N|\\N|\\N\nb|300000|\\N|\\N|\\N\nc|2000000|\\N|\\N|\\N\n"
-             "d|300000|\\N|\\N|\\N\ne|300000|\\N|\\N|\\N\n",
-             text);
+        begin(columns, ON_COMMIT, pairs);
+        start();
+        feed("a|300000|\\N|\\N|\\N\nb|300000|\\N|\\N|\\N\nc|2000000|\\N|\\N|\\N\n"
+             "d|300000|\\N|\\N|\\N\ne|300000|\\N|\\N|\\N\n");
         f->task.rows_max = least == 1 ? 1 : MR_BATCH_ROWS_MAX;
-        assert_int_equal(flush_rows(f, &calls), least == 1 ? 4 : UINT32_MAX);
+        assert_int_equal(flush_rows(), least == 1 ? 4 : UINT32_MAX);
         assert_int_equal(calls, least == 1 ? 5 : 1);
         assert_int_equal(f->task.diag.status, least == 1 ? MR_OK : MR_ERR_OVERFLOW);
         assert_string_equal(f->task.rejects, least == 1 ? "0 54000;" : "");
-        fake_destroy(f);
+        end();
     }
 }
 
@@ -550,59 +495,46 @@ static void halves_fill_the_output(void **state)
 
     (void)state;
     for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
-        fake *f = fake_create();
-        const mr_schema *schema = fake_schema(f, columns, 1);
-        aggregate_spec_mirror spec = make_spec(f, schema, EVERY, pairs);
-        uint32_t calls = 0;
+        begin(columns, EVERY, pairs);
         f->task.wants_old = true;
         f->task.rows_max = 1;
         f->out_scratch_bytes = cases[c].out_bytes;
-        start(f, schema, &spec);
+        start();
         for (uint32_t i = 0; i < 3; i++) {
-            const mr_batch *in = mr_test_batch(f->arena, schema, cases[c].rows[i]);
-            assert_int_equal(fake_process(f, in, NULL, &calls), MR_STEP_NEXT);
+            feed_batch(mr_test_batch(f->arena, schema, cases[c].rows[i]));
             assert_string_equal(f->task.rejects, i < 2 ? "" : "0 54000;");
             assert_int_equal(f->out->selected_count, i == 1 ? 2 : 1);
         }
-        fake_destroy(f);
+        end();
     }
 }
 
 /* One text grows while another shrinks, by as much: the record keeps its size all the time. */
 static void texts_change_places(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "k text, a text, b text, c text", 1);
     static const char *const pairs[] = {"k",      "k",      "lo",     "min(a)", "hi",
                                         "max(b)", "lowest", "min(c)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-    char text[FAKE_TEXT_MAX];
-    uint32_t calls = 0;
 
     (void)state;
-    start(f, schema, &spec);
-    feed(f, schema, "x|m|bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb|m\n", text);
-    feed(f, schema, "x|aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|c|\n", text);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "x|aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|c|\n");
+    begin("k text, a text, b text, c text", ON_COMMIT, pairs);
+    start();
+    feed("x|m|bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb|m\n");
+    feed("x|aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|c|\n");
+    flush_gives("x|aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|c|\n");
     fake_commit(f);
-    feed(f, schema, "x|Z|zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz|\n", text);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text, "x|Z|zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz|\n");
-    fake_destroy(f);
+    feed("x|Z|zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz|\n");
+    flush_gives("x|Z|zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz|\n");
+    end();
 }
 
 static void state_is_full(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, columns, 1);
     static const char *const pairs[] = {"k", "k", "n", "count(*)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
-    uint32_t calls = 0;
 
     (void)state;
+    begin(columns, ON_COMMIT, pairs);
     f->task.table.count_max = 1;
-    start(f, schema, &spec);
+    start();
     assert_int_equal(
         fake_process(f,
                      mr_test_batch(f->arena, schema, "a|1|1.00|1|x\na|1|1.00|1|x\nb|1|1.00|1|x\n"),
@@ -610,34 +542,24 @@ static void state_is_full(void **state)
         MR_STEP_FAILED);
     assert_int_equal(f->task.diag.status, MR_ERR_LIMIT);
     assert_non_null(strstr(f->task.diag.text, "E_STATE_FULL"));
-    fake_destroy(f);
+    end();
 }
 
 static void null_and_composite_keys(void **state)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, "a text, b bigint, c timestamptz, v bigint", 1);
     static const uint16_t by[] = {0, 1, 2};
     static const char *const pairs[] = {"c", "", "b", "", "a", "", "n", "count(*)", NULL};
-    aggregate_spec_mirror spec = {.by = {.indexes = by, .count = 3}};
-    mr_diag diag = {0};
-    char text[FAKE_TEXT_MAX];
-    uint32_t calls = 0;
 
     (void)state;
-    assert_int_equal(fake_fold(f, schema, &spec.by, pairs, &spec.fold, &diag), MR_OK);
-    start(f, schema, &spec);
-    feed(f, schema,
-         "x|1|2026-01-01T00:00:00Z|1\nx|\\N|2026-01-01T00:00:00Z|1\nx|1|2026-01-01T00:00:00Z|1\n"
-         "|1|\\N|1\n",
-         text);
-    assert_int_equal(fake_flush(f, text, &calls), MR_STEP_NEXT);
-    assert_string_equal(text,
-                        "2026-01-01T00:00:00Z|1|x|2\n2026-01-01T00:00:00Z|\\N|x|1\n\\N|1||1\n");
+    begin_by("a text, b bigint, c timestamptz, v bigint", by, 3, ON_COMMIT, pairs);
+    start();
+    feed("x|1|2026-01-01T00:00:00Z|1\nx|\\N|2026-01-01T00:00:00Z|1\nx|1|2026-01-01T00:00:00Z|1\n"
+         "|1|\\N|1\n");
+    flush_gives("2026-01-01T00:00:00Z|1|x|2\n2026-01-01T00:00:00Z|\\N|x|1\n\\N|1||1\n");
     assert_int_equal(f->node.outputs[0].schema->identity_count, 3);
     assert_int_equal(f->node.outputs[0].schema->identity[0], 2);
     assert_int_equal(f->node.outputs[0].schema->key[0], 2);
-    fake_destroy(f);
+    end();
 }
 
 static void refused(void **state)
@@ -673,8 +595,8 @@ static void refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        fake *f = fake_create();
-        const mr_schema *schema = fake_schema(f, columns, 1);
+        f = fake_create();
+        schema = fake_schema(f, columns, 1);
         const mr_columns by = {.indexes = by_k, .count = 1};
         const char *const pairs[] = {table[i].name, table[i].text, NULL};
         const mr_fold *fold = NULL;
@@ -684,42 +606,39 @@ static void refused(void **state)
             print_error("%s: M0%u %s\n", table[i].text, diag.code, diag.text);
             fail();
         }
-        fake_destroy(f);
+        end();
     }
 }
 
 static void plan_refuses(void **state)
 {
-    fake *f = fake_create();
-    mr_schema *schema = fake_schema(f, columns, 1);
     static const char *const pairs[] = {"k", "k", "n", "count(*)", NULL};
-    aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
 
     (void)state;
+    begin(columns, ON_COMMIT, pairs);
     schema->mode = MR_UPSERT;
     assert_int_equal(fake_plan(f, &mr_op_aggregate, schema, &spec), MR_ERR_CONFIG);
     assert_int_equal(strncmp(f->error, "M0404", 5), 0);
     schema->mode = MR_APPEND;
     schema->key[schema->key_count++] = 1;
-    spec = make_spec(f, schema, ON_COMMIT, pairs);
+    make_spec(by_k, 1, ON_COMMIT, pairs);
     assert_int_equal(fake_plan(f, &mr_op_aggregate, schema, &spec), MR_ERR_CONFIG);
     assert_int_equal(strncmp(f->error, "M0401", 5), 0);
     schema = fake_schema(f, "k interval", 1);
-    spec = make_spec(f, schema, ON_COMMIT, pairs);
+    make_spec(by_k, 1, ON_COMMIT, pairs);
     assert_int_equal(fake_plan(f, &mr_op_aggregate, schema, &spec), MR_ERR_CONFIG);
     assert_int_equal(strncmp(f->error, "M0409", 5), 0);
-    fake_destroy(f);
+    end();
 }
 
-static uint64_t layout_of(const char *by_columns, const char *text)
+static uint64_t layout_of(const char *input, const char *folded)
 {
-    fake *f = fake_create();
-    const mr_schema *schema = fake_schema(f, by_columns, 1);
-    const char *const pairs[] = {"k", "k", "x", text, NULL};
-    const aggregate_spec_mirror spec = make_spec(f, schema, ON_COMMIT, pairs);
+    const char *const pairs[] = {"k", "k", "x", folded, NULL};
+
+    begin(input, ON_COMMIT, pairs);
     const uint64_t layout = mr_fold_layout(spec.fold);
 
-    fake_destroy(f);
+    end();
     return layout;
 }
 

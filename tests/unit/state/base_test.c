@@ -89,6 +89,23 @@ static void check_disk(mr_sim_disk *disk, const rig *r, const rig_past *committe
     }
 }
 
+/* The answer to a store that no longer has what Kafka has of it: all its tasks begin anew. */
+static void begin_anew(rig *r, const rig_past *committed)
+{
+    mr_task_point points[RIG_TASKS];
+
+    for (uint32_t i = 0; i < RIG_TASKS; i++) {
+        points[i] = committed->points[i];
+        points[i].allowed = MR_ALLOW_RESET;
+        points[i].new_lineage = 700 + i;
+    }
+    assert_int_equal(mr_state_roll(r->state, ++r->incarnation, points, RIG_TASKS,
+                                   committed->offsets, RIG_TASKS, &r->diag),
+                     MR_OK);
+    assert_int_equal(points[0].verdict, MR_VERDICT_RESET);
+    memset(&r->model, 0, sizeof(r->model));
+}
+
 /* Lives that end at any call of the disk, with trouble below; several bases each. */
 static void run(uint64_t seed)
 {
@@ -326,7 +343,6 @@ static void test_a_reset_outlives_the_base_before_it(void **state)
  * next start, also where the base's log begins within a part, whose block nobody has written. */
 static void test_what_follows_a_lost_log_is_kept(void **state)
 {
-    static const rig_model empty;
     uint32_t inside = 0;
 
     (void)state;
@@ -334,7 +350,6 @@ static void test_what_follows_a_lost_log_is_kept(void **state)
         mr_sim_disk *disk = mr_sim_disk_create(3);
         const rig_past *committed = NULL;
         rig *r = rig_with_base(disk, &committed);
-        mr_task_point points[RIG_TASKS];
         mr_state_stats before;
         mr_state_stats stats = {.base_count = 0};
         uint64_t bytes = 0;
@@ -352,7 +367,6 @@ static void test_what_follows_a_lost_log_is_kept(void **state)
             mr_state_read_stats(r->state, &stats);
         }
         assert_true(stats.base_count > 0);
-        memcpy(points, committed->points, sizeof(points));
         rig_close(r);
         const uint64_t at = stats.base_epoch; /* The newer pair: the larger of its sequences. */
         const uint8_t *data = mr_sim_disk_file(disk, "dir/shard-0.data", &bytes);
@@ -367,15 +381,7 @@ static void test_what_follows_a_lost_log_is_kept(void **state)
         uint8_t *log = mr_sim_disk_file(disk, "dir/shard-0.wal", &bytes);
         memset(log, 0, bytes);
         assert_int_equal(rig_open(r), MR_OK);
-        for (uint32_t i = 0; i < RIG_TASKS; i++) {
-            points[i].allowed = MR_ALLOW_RESET;
-            points[i].new_lineage = 700 + i;
-        }
-        assert_int_equal(mr_state_roll(r->state, ++r->incarnation, points, RIG_TASKS,
-                                       committed->offsets, RIG_TASKS, &r->diag),
-                         MR_OK);
-        assert_int_equal(points[0].verdict, MR_VERDICT_RESET);
-        r->model = empty;
+        begin_anew(r, committed);
         rig_past last = *rig_commit(r);
         for (uint32_t i = 0; i < 3; i++) {
             rig_work(r, 5);
@@ -443,7 +449,6 @@ static void test_a_log_without_a_part_is_told(void **state)
     const rig_past *committed = NULL;
     rig *r = rig_with_base(disk, &committed);
     const mr_io io = mr_sim_disk_io(disk);
-    mr_task_point points[RIG_TASKS];
     uint64_t bytes = 0;
     int descriptor = -1;
 
@@ -457,15 +462,7 @@ static void test_a_log_without_a_part_is_told(void **state)
     assert_int_equal(rig_open(r), MR_OK);
     assert_int_equal(rig_roll(r, committed), MR_ERR_REFUSED);
     assert_non_null(strstr(r->diag.text, "E_STATE_BEHIND"));
-    for (uint32_t i = 0; i < RIG_TASKS; i++) {
-        points[i] = committed->points[i];
-        points[i].allowed = MR_ALLOW_RESET;
-        points[i].new_lineage = 700 + i;
-    }
-    assert_int_equal(mr_state_roll(r->state, ++r->incarnation, points, RIG_TASKS,
-                                   committed->offsets, RIG_TASKS, &r->diag),
-                     MR_OK);
-    memset(&r->model, 0, sizeof(r->model));
+    begin_anew(r, committed);
     const rig_past claim = *rig_commit(r);
     rig_close(r);
     assert_int_equal(rig_open(r), MR_OK);

@@ -8,6 +8,35 @@
 #define WITH(schema) \
     HEAD SINK "sources:\n  a:\n    topic: in\n    format: json\n    schema:\n" schema
 
+/* The source "a" of a document without mistakes. */
+static const mr_source_common *source_of(const mr_topology *topology)
+{
+    assert_non_null(mr_topology_plan(topology));
+    return fake_node(mr_topology_plan(topology), "a")->common;
+}
+
+/* Whether it is, for this reason; without, there is a plan. Destroys it. */
+static bool is_refused(mr_topology *topology, uint16_t code)
+{
+    const bool is_said = fake_message(topology, code) != NULL;
+
+    assert_int_equal(mr_topology_plan(topology) == NULL, is_said);
+    mr_topology_destroy(topology);
+    return is_said;
+}
+
+static void append(char *text, size_t room, const char *format, ...) MR_PRINTF(3, 4);
+
+static void append(char *text, size_t room, const char *format, ...)
+{
+    const size_t used = strlen(text);
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(text + used, room - used, format, arguments);
+    va_end(arguments);
+}
+
 static void test_types(void **state)
 {
     mr_topology *topology = fake_load(WITH("      a: bool\n"
@@ -23,8 +52,7 @@ static void test_types(void **state)
                                     MR_TEXT,    MR_TIMESTAMPTZ, MR_JSONB,  MR_BYTEA};
 
     (void)state;
-    assert_non_null(mr_topology_plan(topology));
-    const mr_schema *schema = fake_node(mr_topology_plan(topology), "a")->outputs[0].schema;
+    const mr_schema *schema = source_of(topology)->schema;
     assert_int_equal(schema->field_count, 9 + 6);
     for (uint32_t i = 0; i < 9; i++) {
         assert_int_equal(schema->fields[i].type, types[i]);
@@ -51,8 +79,7 @@ static void test_long_form(void **state)
                        "      e.f: text\n"));
 
     (void)state;
-    assert_non_null(mr_topology_plan(topology));
-    const mr_source_common *common = fake_node(mr_topology_plan(topology), "a")->common;
+    const mr_source_common *common = source_of(topology);
     assert_int_equal(common->fields[0].path_count, 2);
     assert_string_equal(common->fields[0].path[0], "after");
     assert_string_equal(common->fields[0].path[1], "n");
@@ -96,6 +123,24 @@ static void test_mistakes(void **state)
                 106, 15);
 }
 
+/* As many columns as a key has, those of records and those that nobody reads included. */
+static void test_columns_of_the_record_key(void **state)
+{
+#define KEYS(more)                                                                                \
+    WITH("      r: { type: record, from: key, fields: { a: text, b: text, c: text, d: text } }\n" \
+         "      s: { type: record, from: key, fields: { a: text, b: text, c: text, d: text } }\n" \
+         "      t: { type: record, from: key, fields: { a: text, b: text, c: text, d: text } }\n" \
+         "      a: { type: text, from: key }\n"                                                   \
+         "      b: { type: text, from: key }\n"                                                   \
+         "      c: { type: text, from: key }\n"                                                   \
+         "      v: text\n"                                                                        \
+         "      d: { type: text, from: key }\n" more "    key_format: json\n")
+    (void)state;
+    assert_false(is_refused(fake_load(KEYS("")), 209));
+    fake_expect(KEYS("      e: { type: text, from: key }\n"), 209, 20);
+    fake_expect(KEYS("      u: { type: record, from: key, fields: { a: text } }\n"), 209, 20);
+}
+
 static void test_records(void **state)
 {
     mr_topology *topology =
@@ -126,15 +171,13 @@ static void test_records(void **state)
                    {"j", "j", true, MR_FROM_VALUE}};
 
     (void)state;
-    assert_non_null(mr_topology_plan(topology));
-    const mr_source_common *common = fake_node(mr_topology_plan(topology), "a")->common;
+    const mr_source_common *common = source_of(topology);
     assert_int_equal(common->schema->field_count, 7 + 6);
     for (uint32_t i = 0; i < 7; i++) {
         const mr_field_spec *spec = &common->fields[i];
         char path[128] = "";
         for (uint32_t k = 0; k < spec->path_count; k++) {
-            (void)snprintf(path + strlen(path), sizeof(path) - strlen(path), "%s%s",
-                           k > 0 ? "." : "", spec->path[k]);
+            append(path, sizeof(path), "%s%s", k > 0 ? "." : "", spec->path[k]);
         }
         assert_string_equal(common->schema->fields[i].name, columns[i].name);
         assert_string_equal(path, columns[i].path);
@@ -191,37 +234,29 @@ static mr_topology *load_nested(uint32_t count)
     char text[4096] = WITH("      ");
 
     for (uint32_t i = 0; i < count; i++) {
-        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
-                       "r: { type: record, fields: { ");
+        append(text, sizeof(text), "r: { type: record, fields: { ");
     }
-    (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "x: text");
+    append(text, sizeof(text), "x: text");
     for (uint32_t i = 0; i < count; i++) {
-        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), " } }");
+        append(text, sizeof(text), " } }");
     }
-    (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "\n");
+    append(text, sizeof(text), "\n");
     return fake_load(text);
 }
 
 static void test_limits(void **state)
 {
-    mr_topology *topology = load_nested(MR_RECORD_DEPTH_MAX);
     static char text[65536];
 
     (void)state;
-    assert_non_null(mr_topology_plan(topology));
-    mr_topology_destroy(topology);
-    topology = load_nested(MR_RECORD_DEPTH_MAX + 1);
-    assert_non_null(fake_message(topology, 209));
-    mr_topology_destroy(topology);
+    assert_false(is_refused(load_nested(MR_RECORD_DEPTH_MAX), 209));
+    assert_true(is_refused(load_nested(MR_RECORD_DEPTH_MAX + 1), 209));
     for (uint32_t records = MR_RECORDS_MAX; records <= MR_RECORDS_MAX + 1; records++) {
         (void)snprintf(text, sizeof(text), "%s", WITH(""));
         for (uint32_t i = 0; i < records; i++) {
-            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
-                           "      r%u: { type: record, fields: { a: text } }\n", i);
+            append(text, sizeof(text), "      r%u: { type: record, fields: { a: text } }\n", i);
         }
-        topology = fake_load(text);
-        assert_int_equal(fake_message(topology, 209) != NULL, records > MR_RECORDS_MAX);
-        mr_topology_destroy(topology);
+        assert_int_equal(is_refused(fake_load(text), 209), records > MR_RECORDS_MAX);
     }
     /* 512 less meta and header columns; those of records count. */
     for (uint32_t columns = 474; columns <= 475; columns++) {
@@ -229,12 +264,9 @@ static void test_limits(void **state)
                        WITH("      r:\n        type: record\n"
                             "        fields:\n"));
         for (uint32_t i = 0; i < columns; i++) {
-            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
-                           "          c%u: text\n", i);
+            append(text, sizeof(text), "          c%u: text\n", i);
         }
-        topology = fake_load(text);
-        assert_int_equal(fake_message(topology, 209) != NULL, columns > 474);
-        mr_topology_destroy(topology);
+        assert_int_equal(is_refused(fake_load(text), 209), columns > 474);
     }
     /* A path that the reader of JSON cannot follow. */
     for (uint32_t names = 61; names <= 62; names++) {
@@ -242,23 +274,19 @@ static void test_limits(void **state)
             text, sizeof(text), "%s",
             WITH("      r: { type: record, path: a.b, fields: { x: { type: text, path: y"));
         for (uint32_t i = 1; i < names; i++) {
-            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), ".y");
+            append(text, sizeof(text), ".y");
         }
-        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), " } } }\n");
-        topology = fake_load(text);
-        assert_int_equal(fake_message(topology, 106) != NULL, names > 61);
-        mr_topology_destroy(topology);
+        append(text, sizeof(text), " } } }\n");
+        assert_int_equal(is_refused(fake_load(text), 106), names > 61);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_long_form),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_records),
-        cmocka_unit_test(test_mistakes_in_records),
+        cmocka_unit_test(test_types),    cmocka_unit_test(test_long_form),
+        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_columns_of_the_record_key),
+        cmocka_unit_test(test_records),  cmocka_unit_test(test_mistakes_in_records),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
