@@ -331,12 +331,13 @@ def test_F19_a_group_that_is_rejected_when_the_epoch_closes(t):
 
 def test_groups_whose_results_are_large(t):
     """Results that an expression makes long: a batch or an epoch holds few of them, and those that
-    none can hold go where rejected rows go. The second would fit without its key.
+    none can hold go where rejected rows go: the second would fit without its key, the third is too
+    large for the topics alone, so that of its dead letter only the headers are left.
 
     COVERS: S22 I2 I11
     """
-    source, sink, wrong = t.topic("in"), t.topic("out"), t.topic("wrong")
-    odd = {0: 9000000, 1: 4 << 20}
+    source, sink, wrong, dead = t.topic("in"), t.topic("out"), t.topic("wrong"), t.topic("dead")
+    odd = {0: 9000000, 1: 4 << 20, 2: 2000000}
     t.kafka.produce(source, [(f"u{n}", f'{{"user_id":"u{n}","n":{odd.get(n, 900000)}}}')
                              for n in range(LARGE_GROUPS)])
     keys = {"topic": source, "format": "json", "key": ["user_id"], "bounded": True,
@@ -344,14 +345,17 @@ def test_groups_whose_results_are_large(t):
     steps = {"wide": {"op": "aggregate", "from": "events", "by": ["user_id"],
                       "select": {"user_id": None, "text": "lpad(user_id, max(n))"},
                       "on_error": {"output": True}}}
-    text = documents.document(t, keys, steps, {"out": {"from": "wide", "topic": sink},
-                                               "wrong": {"from": "wide.errors", "topic": wrong}})
+    sinks = {"out": {"from": "wide", "topic": sink, "on_error": {"dlq": "dead"}},
+             "wrong": {"from": "wide.errors", "topic": wrong}}
+    text = documents.document(t, keys, steps, sinks, dlqs={"dead": {"topic": dead}})
     worker = run_to_end(t, text)
     sizes = [len(row) for row in documents.values(t, sink)]
-    assert len(sizes) == LARGE_GROUPS - 2 and min(sizes) > 900000, sizes[:3]
+    assert len(sizes) == LARGE_GROUPS - len(odd) and min(sizes) > 900000, sizes[:3]
     rows = sorted(documents.values(t, wrong))
-    assert len(rows) == 2 and all(f'"user_id":"u{n}"'.encode() in rows[n] for n in odd), rows
+    assert [b'"user_id":"u%d"' % n in row for n, row in enumerate(rows)] == [True, True], rows
     assert all(b'"error_code":"54000"' in row for row in rows), rows
+    letter, = [record for part in documents.read(t, dead).values() for record in part]
+    assert letter.header(b"millrace.error.code") == b"OUTPUT_TOO_LARGE", letter
     assert worker.stderr().count("msg=recovering") > 10, "batches of one row were too many an epoch"
 
 
