@@ -697,6 +697,7 @@ static void installed(mr_state *state)
 
     mr_crash_pass(MR_K11D);
     memcpy(&volume->super, base->buffers, sizeof(volume->super));
+    volume->is_pair_lost = false; /* It was the one written now. */
     volume->base_from = base->range_from;
     volume->base_bytes = base->range_bytes;
     volume->base_stream_bytes = base->stream_bytes;

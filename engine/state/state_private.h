@@ -42,6 +42,7 @@ enum {
     MR_HORIZON = 8,      /* Acked epochs that stay reachable. */
     MR_BASE_BUFFERS = 4, /* Chunks of a base in flight. */
     MR_BASE_CHUNK_BYTES_MAX = 256 << 10,
+    MR_LOST_TEXT_BYTES = 256,                             /* Of mr_volume_lost_text(). */
     MR_DATA_FROM = MR_SUPERBLOCK_COPIES * MR_BLOCK_BYTES, /* Where bases begin. */
     MR_DURABLE_BYTES_MAX = 1 << 20                        /* Above: plain writes, then one sync. */
 };
@@ -310,6 +311,8 @@ typedef struct mr_volume { /* The files. */
     mr_superblock super;
     bool is_formatted;
     bool is_doubtful;    /* A superblock may or may not have landed: only re-reading counts. */
+    bool is_pair_lost;   /* The other pair was written once, and no copy of it verifies: what it
+                            named may be newer than `super`. */
     int32_t data_file;   /* In the ring; -1 = not attached. */
     uint64_t data_bytes; /* Of the data file, written at least once. */
     uint64_t base_from, base_bytes; /* The installed base's range; 0 bytes = none. */
@@ -580,6 +583,8 @@ MR_MUST_USE mr_status mr_base_walk(mr_state *state, mr_base_visit visit, void *c
                                    mr_diag *diag);
 
 /* volume.c */
+/* Says where the lost pair stands and what was read in its place; empty if none is lost. */
+const char *mr_volume_lost_text(const mr_volume *volume, char text[MR_LOST_TEXT_BYTES]);
 /* The superblock once more from the disk, after a write of it failed. */
 MR_MUST_USE mr_status mr_volume_reload(mr_state *state, mr_diag *diag);
 /* The size of a part that a format would choose. */
@@ -648,7 +653,8 @@ typedef struct mr_judgement {
     mr_task_point *points;
     uint32_t point_count, offset_count;
     const mr_input_offset *offsets;
-    uint64_t epoch; /* E: the newest epoch that a point matches. */
+    uint64_t epoch;   /* E: the newest epoch that a point matches, or that is kept. */
+    uint64_t matched; /* The newest that a point matches; 0: none does. */
 } mr_judgement;
 /* Fills verdicts and the epoch; MR_ERR_REFUSED with the first refusal told. */
 MR_MUST_USE mr_status mr_judge(mr_state *state, mr_judgement *judgement, bool beyond,
