@@ -34,10 +34,11 @@ enum {
     MR_BUCKET_ENTRIES = 8,
     MR_TABLES_MAX = 65536,
     MR_TABLE_NAME_BYTES = 144,
-    MR_OFFSETS_MAX = 4096, /* Input offsets of one epoch. */
-    MR_HISTORY_MAX = 64,   /* Newest epochs kept of each task. */
-    MR_PARTS_AHEAD = 2,    /* WAL parts zero-filled before they are needed. */
-    MR_PARTS_RESERVED = 8, /* WAL parts whose blocks are reserved at format. */
+    MR_OFFSETS_MAX = 4096,                    /* Input offsets of one epoch. */
+    MR_MANIFEST_OFFSETS = 2 * MR_OFFSETS_MAX, /* Of a base, beside those of unassigned tasks. */
+    MR_HISTORY_MAX = 64,                      /* Newest epochs kept of each task. */
+    MR_PARTS_AHEAD = 2,                       /* WAL parts zero-filled before they are needed. */
+    MR_PARTS_RESERVED = 8,                    /* WAL parts whose blocks are reserved at format. */
     MR_PARTS_MAX = 1 << 20,
     MR_HORIZON = 8,      /* Acked epochs that stay reachable. */
     MR_BASE_BUFFERS = 4, /* Chunks of a base in flight. */
@@ -350,6 +351,8 @@ typedef struct mr_base { /* The candidate, and what writes it. */
     int64_t grow_retry_us;   /* A full filesystem is asked not before then. */
     uint32_t refusals;       /* Attempts in a row that failed in the reserve. */
     uint64_t retry_position; /* Where the log must be for another one; a roll tries at once. */
+    uint32_t offsets_over;   /* The last attempt had so many offsets, */
+    uint32_t offsets_room;   /* and the manifest room for only these; 0: they fitted. */
     uint64_t epoch;          /* b = c */
     uint64_t wal_position;
     uint8_t wal_previous[16];
@@ -479,8 +482,10 @@ MR_MUST_USE mr_status mr_state_prepare_memory(mr_state *state, mr_diag *diag);
 MR_MUST_USE mr_status mr_state_no_memory(uint32_t shard, const char *what, mr_diag *diag);
 /* How much of a log or base is read at once: what the delta's buffer holds, if there is one. */
 uint64_t mr_state_window_bytes(const mr_state *state);
-/* Room for the manifest of a base. */
-uint64_t mr_base_manifest_bytes(uint64_t task_count, uint64_t table_count, uint64_t chunk_count);
+/* Room for the manifest of a base: MR_MANIFEST_OFFSETS for the assigned tasks, which list their
+ * inputs anew in the first epoch, and what is kept of others. */
+uint64_t mr_base_manifest_bytes(uint64_t task_count, uint64_t kept_offsets, uint64_t table_count,
+                                uint64_t chunk_count);
 uint32_t mr_base_chunk_bytes(uint64_t part_bytes);
 
 /* delta.c */
@@ -565,6 +570,8 @@ bool mr_base_is_busy(const mr_state *state);
 bool mr_base_is_installing(const mr_state *state);
 /* Only the reserve is left of the log, and no base can shorten it: no epoch may take more. */
 bool mr_base_is_hopeless(const mr_state *state);
+/* Tells that no base can be written for the number of offsets, if that is so; else MR_OK. */
+MR_MUST_USE mr_status mr_base_crowded(const mr_state *state, uint64_t epoch, mr_diag *diag);
 /* Before a roll: throws away what is unfinished. */
 void mr_base_cancel(mr_state *state);
 /* After it: a candidate above the epoch goes too. */
@@ -641,6 +648,8 @@ const mr_delta_offset *mr_history_offsets(const mr_history *history, uint32_t in
 /* Takes now what adding epochs of these tasks would take, so that a seal allocates nothing. False =
  * no memory. */
 bool mr_log_reserve(mr_log *log, const uint32_t *tasks, uint32_t task_count, uint32_t offset_count);
+/* Offsets that tasks which are stored and not assigned may put into a manifest. */
+uint64_t mr_log_kept_offsets(const mr_state *state);
 /* Forgets moments above the epoch. */
 void mr_log_cut(mr_log *log, uint64_t epoch);
 bool mr_log_is_dead(const mr_log *log, uint64_t epoch);
