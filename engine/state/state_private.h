@@ -413,7 +413,8 @@ struct mr_state {
     int32_t transfer_error;
     mr_io_completion others[MR_RING_WATCHES_MAX]; /* Seen while blocking. */
     uint32_t other_count;
-    uint64_t parts_wanted; /* The last WAL part that the waiting seal needs. */
+    uint64_t parts_wanted; /* The last WAL part that the waiting seal needs; one that has got it
+                              asks for nothing more, as ready parts never get fewer. */
     uint8_t *buffer;       /* One delta, with a block in front for a part header. */
     uint64_t buffer_bytes;
     uint8_t *part_blocks;

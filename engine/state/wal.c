@@ -535,7 +535,6 @@ static void finish_writing(mr_state *state)
                      part_of(&state->volume, flight->end_position));
     state->log.end.position = flight->end_position;
     memcpy(state->log.end.previous, flight->seal_checksum, sizeof(flight->seal_checksum));
-    state->parts_wanted = 0;
     mr_wal_prepare_parts(state);
 }
 
