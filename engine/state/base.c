@@ -236,7 +236,7 @@ void mr_base_cancel(mr_state *state)
         forget(state);
     }
     base->error = base->no_room = 0;
-    base->refusals = base->offsets_over = 0;
+    base->refusals = 0;
 }
 
 void mr_base_rolled(mr_state *state, uint64_t epoch)

@@ -488,43 +488,67 @@ static uint32_t empty_epochs(rig *r, uint32_t count)
     return done;
 }
 
-/* Where input may go on at its last, the largest epoch still has its room, and twelve empty ones
- * behind it. The data file is as good as full, the log has the parts it may have. */
+enum { PART = 16 << 10, PARTS = 64, LARGEST = 256 << 10, EMPTY_EPOCHS = 12 };
+
+/* The data file is as good as full, the log may have all its parts; `shifted`: by one block. */
+static rig *create_for_reserve(mr_sim_disk *disk, broken *b, bool shifted)
+{
+    rig *r = rig_create(disk, 10);
+
+    *b = (broken){.status = MR_ERR_FULL, .spared_bytes = PART};
+    r->between = break_files;
+    r->between_self = b;
+    r->options.wal_part_bytes = PART;
+    r->options.wal_bytes_max = PARTS * PART;
+    r->options.memory_bytes = 8 << 20;
+    r->options.epoch_bytes_max = LARGEST;
+    assert_int_equal(rig_open(r), MR_OK);
+    b->is_broken = true;
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    rig_work(r, shifted ? 1 : 0);
+    (void)rig_commit(r);
+    return r;
+}
+
+/* What is left of the log, part blocks not counted. */
+static uint64_t left_of(const rig *r)
+{
+    enum { BLOCK = 4096 };
+    mr_state_stats stats;
+
+    mr_state_read_stats(r->state, &stats);
+    const uint64_t at = BLOCK + stats.wal_bytes; /* From the first part on. */
+    return (PARTS - 1 - at / PART) * (PART - BLOCK) + PART - at % PART;
+}
+
+/* Input waits where the largest epoch, twelve empty ones and two parts are left; at the last place
+ * in front of that the largest epoch still has its room, and the empty ones behind it. */
 static void test_the_reserve_is_what_it_says(void **state)
 {
-    enum { PART = 16 << 10, LARGEST = 256 << 10, EMPTY = 12 };
-    uint32_t last = EPOCHS_MAX;
+    const uint64_t reserve = LARGEST + EMPTY_EPOCHS * 8192 + 2 * PART;
 
     (void)state;
-    for (uint32_t round = 0; round < 2; round++) {
-        mr_sim_disk *disk = mr_sim_disk_create(10);
-        broken b = {.status = MR_ERR_FULL, .spared_bytes = PART};
-        rig *r = rig_create(disk, 10);
+    for (uint32_t shifted = 0; shifted < 2; shifted++) {
+        mr_sim_disk *disks[] = {mr_sim_disk_create(10), mr_sim_disk_create(10)};
+        broken b;
+        rig *r = create_for_reserve(disks[0], &b, shifted != 0);
 
-        r->between = break_files;
-        r->between_self = &b;
-        r->options.wal_part_bytes = PART;
-        r->options.wal_bytes_max = 1 << 20;
-        r->options.memory_bytes = 8 << 20;
-        r->options.epoch_bytes_max = LARGEST;
-        assert_int_equal(rig_open(r), MR_OK);
-        b.is_broken = true;
-        assert_int_equal(rig_roll(r, NULL), MR_OK);
-        if (round == 0) {
-            last = empty_epochs(r, EPOCHS_MAX) - 1; /* Behind one more input waits. */
-            assert_true(last > 1 && last < EPOCHS_MAX - 1);
-        } else {
-            assert_int_equal(empty_epochs(r, last), last);
-            assert_int_equal(demand(r) & MR_DEMAND_PAUSE_INPUT, 0);
-            dirty(r, LARGEST - 1700);
-            for (uint32_t i = 0; i <= EMPTY; i++) {
-                r->past_count = 0;
-                (void)rig_commit(r);
-            }
-            rig_check(r, &r->model);
-        }
+        const uint32_t last = empty_epochs(r, EPOCHS_MAX) - 1; /* Behind one more input waits. */
+        assert_in_range(last, 2, EPOCHS_MAX - 2);
+        assert_in_range(left_of(r), reserve - 8192 + 1, reserve);
         rig_free(r);
-        mr_sim_disk_destroy(disk);
+        r = create_for_reserve(disks[1], &b, shifted != 0);
+        assert_int_equal(empty_epochs(r, last), last);
+        assert_int_equal(demand(r) & MR_DEMAND_PAUSE_INPUT, 0);
+        dirty(r, LARGEST - 1700);
+        for (uint32_t i = 0; i <= EMPTY_EPOCHS; i++) {
+            r->past_count = 0;
+            (void)rig_commit(r);
+        }
+        rig_check(r, &r->model);
+        rig_free(r);
+        mr_sim_disk_destroy(disks[0]);
+        mr_sim_disk_destroy(disks[1]);
     }
 }
 
