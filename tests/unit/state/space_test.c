@@ -499,7 +499,7 @@ static rig *create_for_reserve(mr_sim_disk *disk, broken *b, bool shifted)
     r->between = break_files;
     r->between_self = b;
     r->options.wal_part_bytes = PART;
-    r->options.wal_bytes_max = PARTS * PART;
+    r->options.wal_bytes_max = (uint64_t)PARTS * PART;
     r->options.memory_bytes = 8 << 20;
     r->options.epoch_bytes_max = LARGEST;
     assert_int_equal(rig_open(r), MR_OK);
