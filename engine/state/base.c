@@ -42,6 +42,8 @@ static bool is_due(mr_state *state, int64_t now_us);
 static uint64_t manifest_bytes_of(const mr_state *state, uint64_t chunk_count,
                                   uint32_t *offset_count);
 static uint64_t bound_of(const mr_state *state);
+static bool manifest_fits(mr_state *state, uint64_t range_bytes);
+static void refused(mr_state *state);
 static bool place(mr_state *state, uint64_t bytes);
 static void grow(mr_state *state);
 static void begin(mr_state *state);
@@ -67,9 +69,9 @@ mr_status mr_base_prepare(mr_state *state, mr_diag *diag)
     }
     base->chunk_bytes = mr_base_chunk_bytes(state->volume.super.part_bytes);
     const uint64_t buffers = MR_BASE_BUFFERS * (uint64_t)base->chunk_bytes;
-    base->manifest_room =
-        mr_base_manifest_bytes(state->options.task_count + state->log.history_count,
-                               state->table_count, state->memory_bytes / base->chunk_bytes + 2);
+    base->manifest_room = mr_base_manifest_bytes(
+        state->options.task_count + state->log.history_count, mr_log_kept_offsets(state),
+        state->table_count, state->memory_bytes / base->chunk_bytes + 2);
     base->memory_bytes = buffers + base->manifest_room + MR_BLOCK_BYTES;
     base->memory = memory->type->acquire(memory->self, base->memory_bytes, "base buffers");
     if (base->memory == NULL) {
@@ -184,10 +186,8 @@ void mr_base_grown(mr_state *state, int32_t error)
     base->no_room = error; /* Not fatal: the log goes on as long as it has room. */
     if (error == 0) {
         state->volume.data_bytes = base->sent_bytes;
-    } else if (error != ENOSPC) {            /* Not fatal either: asked again a part further on. */
-        base->refusals += in_reserve(state); /* Elsewhere there is time for other ones. */
-        base->retry_position = state->log.end.position + state->volume.super.part_bytes;
-        base->phase = base->phase == MR_BASE_GROWING ? MR_BASE_NONE : base->phase;
+    } else if (error != ENOSPC) { /* Not fatal either. */
+        refused(state);
     }
 }
 
@@ -195,6 +195,23 @@ bool mr_base_is_hopeless(const mr_state *state)
 {
     return state->base.phase == MR_BASE_NONE && state->base.refusals >= GROW_TRIES &&
            in_reserve(state);
+}
+
+mr_status mr_base_crowded(const mr_state *state, uint64_t epoch, mr_diag *diag)
+{
+    const mr_base *base = &state->base;
+
+    if (base->offsets_over == 0) {
+        return MR_OK;
+    }
+    return mr_diag_set(diag, MR_ERR_LIMIT, 0,
+                       "E_STATE_NO_SPACE: %s/shard-%u.wal: no room for epoch %llu: the log has "
+                       "reached state.wal_max, and no base can shorten it: the stored and the "
+                       "assigned tasks have %u input offsets, a base has room for %u of them; "
+                       "start again with fewer partitions (--partitions), as room is made for "
+                       "those that are only stored",
+                       state->volume.directory, state->options.shard, (unsigned long long)epoch,
+                       base->offsets_over, base->offsets_room);
 }
 
 bool mr_base_is_busy(const mr_state *state)
@@ -349,6 +366,32 @@ static uint64_t bound_of(const mr_state *state)
     return stream + manifest_bytes_of(state, stream / chunk_bytes + 1, &offset_count);
 }
 
+static bool manifest_fits(mr_state *state, uint64_t range_bytes)
+{
+    mr_base *base = &state->base;
+    uint32_t offset_count = 0;
+    const uint64_t chunks = range_bytes / base->chunk_bytes + 1;
+    const uint64_t bytes = manifest_bytes_of(state, chunks, &offset_count);
+    const bool fits = bytes <= base->manifest_room;
+    const uint64_t others = bytes - offset_count * sizeof(mr_delta_offset);
+
+    base->offsets_over = fits ? 0 : offset_count;
+    base->offsets_room = fits || others > base->manifest_room
+                             ? 0
+                             : (uint32_t)((base->manifest_room - others) / sizeof(mr_delta_offset));
+    return fits;
+}
+
+/* Asked again a part further on; in the reserve at once, until tries have failed there. */
+static void refused(mr_state *state)
+{
+    mr_base *base = &state->base;
+
+    base->refusals += in_reserve(state); /* Elsewhere there is time for other ones. */
+    base->retry_position = state->log.end.position + state->volume.super.part_bytes;
+    base->phase = base->phase == MR_BASE_GROWING ? MR_BASE_NONE : base->phase;
+}
+
 /* A range beside the installed base: in front of it if that is large enough, else behind. False:
  * the file must grow; the range is set all the same. */
 static bool place(mr_state *state, uint64_t bytes)
@@ -371,6 +414,11 @@ static void grow(mr_state *state)
     const uint64_t now = bound_of(state);
 
     if (base->in_flight > 0) {
+        return;
+    }
+    if (!manifest_fits(state, now)) {
+        base->no_room = ENOMEM;
+        refused(state);
         return;
     }
     if (place(state, now + round_block(now / GROW_SLACK))) {
@@ -401,18 +449,11 @@ static void begin(mr_state *state)
         state->epochs[state->open].dirty_bytes > 0 || state->log.end.epoch != state->acked) {
         return;
     }
-    if (!place(state, bound_of(state))) {
+    if (!place(state, bound_of(state)) || !manifest_fits(state, base->range_bytes)) {
         base->phase = MR_BASE_GROWING;
         return;
     }
-    const uint64_t chunks = base->range_bytes / base->chunk_bytes + 1;
-    if (manifest_bytes_of(state, chunks, &offset_count) > base->manifest_room) {
-        base->no_room = ENOMEM;
-        base->retry_position = UINT64_MAX; /* Only a start makes more room. */
-        base->refusals = GROW_TRIES;
-        forget(state);
-        return;
-    }
+    (void)manifest_bytes_of(state, 0, &offset_count);
     base->epoch = state->acked;
     base->wal_position = state->log.end.position;
     memcpy(base->wal_previous, state->log.end.previous, sizeof(base->wal_previous));
@@ -697,6 +738,7 @@ static void installed(mr_state *state)
 
     mr_crash_pass(MR_K11D);
     memcpy(&volume->super, base->buffers, sizeof(volume->super));
+    volume->is_pair_lost = false; /* It was the one written now. */
     volume->base_from = base->range_from;
     volume->base_bytes = base->range_bytes;
     volume->base_stream_bytes = base->stream_bytes;

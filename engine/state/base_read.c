@@ -353,9 +353,12 @@ static mr_status move_rest(stream *in, uint64_t bytes, mr_diag *diag)
 
 static mr_status damaged(const mr_state *state, uint64_t offset, const char *what, mr_diag *diag)
 {
+    char lost[MR_LOST_TEXT_BYTES];
+
     return mr_diag_set(diag, MR_ERR_CORRUPT, 0,
                        "E_STATE_DAMAGED: %s/shard-%u.data@%llu: the base of epoch %llu: %s; "
-                       "restore the directory from a copy",
+                       "%srestore the directory from a copy",
                        state->volume.directory, state->options.shard, (unsigned long long)offset,
-                       (unsigned long long)state->volume.super.base_to, what);
+                       (unsigned long long)state->volume.super.base_to, what,
+                       mr_volume_lost_text(&state->volume, lost));
 }

@@ -186,6 +186,23 @@ uint32_t mr_state_unassigned(const mr_state *state, uint32_t *tasks, uint32_t co
     return count;
 }
 
+uint64_t mr_log_kept_offsets(const mr_state *state)
+{
+    const mr_log *log = &state->log;
+    uint64_t offsets = 0;
+
+    for (uint32_t i = 0; i < log->history_count; i++) {
+        const mr_history *history = &log->histories[i];
+        uint32_t most = 0; /* A roll may go back to any of them. */
+        for (uint32_t m = 0; m < history->moment_count; m++) {
+            const uint32_t count = mr_history_at(history, m)->offset_count;
+            most = count > most ? count : most;
+        }
+        offsets += mr_state_task_index(state, history->task) == UINT32_MAX ? most : 0;
+    }
+    return offsets;
+}
+
 /* The newest layout counts. */
 bool mr_log_add_table(mr_log *log, uint32_t task, uint32_t table, uint64_t layout)
 {

@@ -210,6 +210,14 @@ mr_status mr_state_verify(mr_state *state, mr_state_summary *summary, mr_diag *d
                              "verify; restore the directory from a copy",
                              volume->directory, state->options.shard, volume->lost_parts);
     }
+    if (status == MR_OK && volume->is_pair_lost) {
+        char lost[MR_LOST_TEXT_BYTES];
+        status =
+            mr_diag_set(diag, MR_ERR_CORRUPT, 0,
+                        "E_STATE_DAMAGED: %s/shard-%u.data: %srestore the directory from a "
+                        "copy, or start on it: Kafka's record tells whether it is older",
+                        volume->directory, state->options.shard, mr_volume_lost_text(volume, lost));
+    }
     if (status == MR_OK) {
         status = mr_base_walk(state, NULL, NULL, diag);
     }

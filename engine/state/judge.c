@@ -23,13 +23,15 @@ static mr_verdict judge_one(const mr_state *state, const mr_judgement *judgement
 static mr_verdict judge_uncommitted(const mr_state *state, const mr_judgement *judgement,
                                     const finding *found);
 static mr_verdict answer(const mr_judgement *judgement, const finding *found, mr_verdict verdict);
+static mr_verdict doubt(const mr_state *state, const mr_judgement *judgement, const finding *found,
+                        mr_verdict verdict);
 static uint64_t epoch_kept(const mr_state *state, const mr_judgement *judgement);
 static bool offsets_agree(const mr_judgement *judgement, const finding *found);
 static mr_status refuse(const mr_state *state, const mr_judgement *judgement, const finding *found,
                         mr_verdict verdict, mr_diag *diag);
 static const mr_task_point *newest(const finding *found);
 static const char *name_of(mr_verdict verdict);
-static const char *remedy_of(mr_verdict verdict);
+static const char *remedy_of(const mr_volume *volume, mr_verdict verdict);
 
 mr_status mr_judge(mr_state *state, mr_judgement *judgement, bool beyond, mr_diag *diag)
 {
@@ -43,11 +45,13 @@ mr_status mr_judge(mr_state *state, mr_judgement *judgement, bool beyond, mr_dia
             judgement->epoch = found.point->epoch;
         }
     }
+    judgement->matched = judgement->epoch;
     judgement->epoch = epoch_kept(state, judgement);
     for (uint32_t i = 0; i < judgement->point_count; i++) {
         find(state, &judgement->points[i], &found);
+        const mr_verdict judged = judge_one(state, judgement, &found, beyond);
         const mr_verdict verdict =
-            answer(judgement, &found, judge_one(state, judgement, &found, beyond));
+            doubt(state, judgement, &found, answer(judgement, &found, judged));
         judgement->points[i].verdict = verdict;
         if (mr_verdict_is_refusal(verdict) && status == MR_OK) {
             status = refuse(state, judgement, &found, verdict, diag);
@@ -192,6 +196,25 @@ static mr_verdict answer(const mr_judgement *judgement, const finding *found, mr
     return (allowed & MR_ALLOW_RESET) != 0 ? MR_VERDICT_RESET : verdict;
 }
 
+/*
+ * Where a pair of superblocks is lost, what was read may be an older state than what lay here. Only
+ * an epoch that Kafka names exactly shows that it is not; without one nothing is begun or kept, and
+ * a state that is behind is no other directory, but this disk. Who wants it emptied needs no proof.
+ */
+static mr_verdict doubt(const mr_state *state, const mr_judgement *judgement, const finding *found,
+                        mr_verdict verdict)
+{
+    const bool is_doubtful = verdict == MR_VERDICT_GENESIS || verdict == MR_VERDICT_KEPT ||
+                             verdict == MR_VERDICT_OFFSETS_MISSING;
+
+    if (!state->volume.is_pair_lost || (found->point->allowed & MR_ALLOW_RESET) != 0) {
+        return verdict;
+    }
+    return verdict == MR_VERDICT_BEHIND || (is_doubtful && judgement->matched == 0)
+               ? MR_VERDICT_DAMAGED
+               : verdict;
+}
+
 bool mr_verdict_is_refusal(mr_verdict verdict)
 {
     return verdict != MR_VERDICT_NORMAL && verdict != MR_VERDICT_GENESIS &&
@@ -252,6 +275,7 @@ static mr_status refuse(const mr_state *state, const mr_judgement *judgement, co
     const mr_task_point *stored = newest(found);
     char kafka[160];
     char local[200];
+    char lost[MR_LOST_TEXT_BYTES];
 
     if (found->same_epoch != UINT32_MAX) {
         stored = &mr_history_at(found->history, found->same_epoch)->point;
@@ -276,10 +300,11 @@ static mr_status refuse(const mr_state *state, const mr_judgement *judgement, co
             (unsigned long long)(judgement->epoch > state->log.end.acked ? judgement->epoch
                                                                          : state->log.end.acked));
     }
-    return mr_diag_set(diag, MR_ERR_REFUSED, 0,
-                       "%s: %s/shard-%u, task %u: Kafka has %s, the state has %s; %s",
-                       name_of(verdict), state->ring == NULL ? "(memory)" : state->volume.directory,
-                       state->options.shard, point->task, kafka, local, remedy_of(verdict));
+    return mr_diag_set(
+        diag, MR_ERR_REFUSED, 0, "%s: %s/shard-%u, task %u: Kafka has %s, the state has %s; %s%s",
+        name_of(verdict), state->ring == NULL ? "(memory)" : state->volume.directory,
+        state->options.shard, point->task, kafka, local, mr_volume_lost_text(&state->volume, lost),
+        remedy_of(&state->volume, verdict));
 }
 
 static const mr_task_point *newest(const finding *found)
@@ -310,7 +335,7 @@ static const char *name_of(mr_verdict verdict)
     return names[verdict];
 }
 
-static const char *remedy_of(mr_verdict verdict)
+static const char *remedy_of(const mr_volume *volume, mr_verdict verdict)
 {
     switch (verdict) {
     case MR_VERDICT_BEHIND:
@@ -318,6 +343,10 @@ static const char *remedy_of(mr_verdict verdict)
                "or begin with empty state, from the committed offsets on: "
                "--adopt-offsets=reset-state";
     case MR_VERDICT_DAMAGED:
+        if (volume->is_pair_lost) {
+            return "restore the directory from a copy, or begin with empty state, from the "
+                   "committed offsets on: --adopt-offsets=reset-state";
+        }
         return "the log is damaged before epochs it still holds: restore the directory from a copy";
     case MR_VERDICT_FOREIGN:
         return "this directory belongs to another run of the application: put the right one back, "

@@ -15,7 +15,6 @@ enum {
     READER_LOGS = 4,
     TABLES_DEFAULT = 16,
     INPUTS_DEFAULT = 4,
-    MANIFEST_OFFSETS = 2 * MR_OFFSETS_MAX,
     DOUBLINGS = 4, /* An array that doubles in an arena takes up to so much of its last size. */
     ARENA_BLOCK_BYTES = 4 << 20,
     SMALL_BYTES = 256 << 10, /* Arenas' first blocks, the superblock, a part's block. */
@@ -26,6 +25,7 @@ enum {
 
 typedef struct sizes { /* What the shares depend on. */
     uint64_t tables, tasks, inputs, parts, part_bytes, last_bytes;
+    uint64_t kept_offsets; /* Of the tasks that are stored and only kept. */
 } sizes;
 
 static sizes sizes_of(const mr_state_options *options);
@@ -151,11 +151,11 @@ uint64_t mr_state_window_bytes(const mr_state *state)
     return most > WINDOW_BYTES_MIN ? most : WINDOW_BYTES_MIN;
 }
 
-/* Of a base of so many chunks; a task's offsets are bounded by what two epochs may list. */
-uint64_t mr_base_manifest_bytes(uint64_t task_count, uint64_t table_count, uint64_t chunk_count)
+uint64_t mr_base_manifest_bytes(uint64_t task_count, uint64_t kept_offsets, uint64_t table_count,
+                                uint64_t chunk_count)
 {
     return round_block(sizeof(mr_base_header) + task_count * sizeof(mr_base_task) +
-                       MANIFEST_OFFSETS * sizeof(mr_delta_offset) +
+                       (MR_MANIFEST_OFFSETS + kept_offsets) * sizeof(mr_delta_offset) +
                        table_count * sizeof(mr_base_table) + chunk_count * 16);
 }
 
@@ -185,6 +185,7 @@ static void add_unassigned(const mr_state *state, sizes *of)
         of->tables += mr_state_task_index(state, state->log.tables[i].task) == UINT32_MAX;
     }
     of->tasks += mr_state_unassigned(state, NULL, 0);
+    of->kept_offsets = mr_log_kept_offsets(state);
 }
 
 /* `crossings`: how many part blocks one delta may need. */
@@ -209,7 +210,8 @@ static uint64_t base_bytes(const mr_state_options *options, const sizes *of)
     const uint64_t chunk = mr_base_chunk_bytes(of->part_bytes);
 
     return MR_BASE_BUFFERS * chunk + UINT64_C(2) * MR_BLOCK_BYTES +
-           2 * mr_base_manifest_bytes(of->tasks, of->tables, options->memory_bytes / chunk + 2);
+           2 * mr_base_manifest_bytes(of->tasks, of->kept_offsets, of->tables,
+                                      options->memory_bytes / chunk + 2);
 }
 
 static uint64_t control_bytes(const sizes *of)

@@ -34,14 +34,16 @@ enum {
     MR_BUCKET_ENTRIES = 8,
     MR_TABLES_MAX = 65536,
     MR_TABLE_NAME_BYTES = 144,
-    MR_OFFSETS_MAX = 4096, /* Input offsets of one epoch. */
-    MR_HISTORY_MAX = 64,   /* Newest epochs kept of each task. */
-    MR_PARTS_AHEAD = 2,    /* WAL parts zero-filled before they are needed. */
-    MR_PARTS_RESERVED = 8, /* WAL parts whose blocks are reserved at format. */
+    MR_OFFSETS_MAX = 4096,                    /* Input offsets of one epoch. */
+    MR_MANIFEST_OFFSETS = 2 * MR_OFFSETS_MAX, /* Of a base, beside those of unassigned tasks. */
+    MR_HISTORY_MAX = 64,                      /* Newest epochs kept of each task. */
+    MR_PARTS_AHEAD = 2,                       /* WAL parts zero-filled before they are needed. */
+    MR_PARTS_RESERVED = 8,                    /* WAL parts whose blocks are reserved at format. */
     MR_PARTS_MAX = 1 << 20,
     MR_HORIZON = 8,      /* Acked epochs that stay reachable. */
     MR_BASE_BUFFERS = 4, /* Chunks of a base in flight. */
     MR_BASE_CHUNK_BYTES_MAX = 256 << 10,
+    MR_LOST_TEXT_BYTES = 256,                             /* Of mr_volume_lost_text(). */
     MR_DATA_FROM = MR_SUPERBLOCK_COPIES * MR_BLOCK_BYTES, /* Where bases begin. */
     MR_DURABLE_BYTES_MAX = 1 << 20                        /* Above: plain writes, then one sync. */
 };
@@ -310,6 +312,8 @@ typedef struct mr_volume { /* The files. */
     mr_superblock super;
     bool is_formatted;
     bool is_doubtful;    /* A superblock may or may not have landed: only re-reading counts. */
+    bool is_pair_lost;   /* The other pair was written once, and no copy of it verifies: what it
+                            named may be newer than `super`. */
     int32_t data_file;   /* In the ring; -1 = not attached. */
     uint64_t data_bytes; /* Of the data file, written at least once. */
     uint64_t base_from, base_bytes; /* The installed base's range; 0 bytes = none. */
@@ -347,6 +351,8 @@ typedef struct mr_base { /* The candidate, and what writes it. */
     int64_t grow_retry_us;   /* A full filesystem is asked not before then. */
     uint32_t refusals;       /* Attempts in a row that failed in the reserve. */
     uint64_t retry_position; /* Where the log must be for another one; a roll tries at once. */
+    uint32_t offsets_over;   /* The last attempt had so many offsets, */
+    uint32_t offsets_room;   /* and the manifest room for only these; 0: they fitted. */
     uint64_t epoch;          /* b = c */
     uint64_t wal_position;
     uint8_t wal_previous[16];
@@ -407,7 +413,8 @@ struct mr_state {
     int32_t transfer_error;
     mr_io_completion others[MR_RING_WATCHES_MAX]; /* Seen while blocking. */
     uint32_t other_count;
-    uint64_t parts_wanted; /* The last WAL part that the waiting seal needs. */
+    uint64_t parts_wanted; /* The last WAL part that the waiting seal needs; one that has got it
+                              asks for nothing more, as ready parts never get fewer. */
     uint8_t *buffer;       /* One delta, with a block in front for a part header. */
     uint64_t buffer_bytes;
     uint8_t *part_blocks;
@@ -476,8 +483,10 @@ MR_MUST_USE mr_status mr_state_prepare_memory(mr_state *state, mr_diag *diag);
 MR_MUST_USE mr_status mr_state_no_memory(uint32_t shard, const char *what, mr_diag *diag);
 /* How much of a log or base is read at once: what the delta's buffer holds, if there is one. */
 uint64_t mr_state_window_bytes(const mr_state *state);
-/* Room for the manifest of a base. */
-uint64_t mr_base_manifest_bytes(uint64_t task_count, uint64_t table_count, uint64_t chunk_count);
+/* Room for the manifest of a base: MR_MANIFEST_OFFSETS for the assigned tasks, which list their
+ * inputs anew in the first epoch, and what is kept of others. */
+uint64_t mr_base_manifest_bytes(uint64_t task_count, uint64_t kept_offsets, uint64_t table_count,
+                                uint64_t chunk_count);
 uint32_t mr_base_chunk_bytes(uint64_t part_bytes);
 
 /* delta.c */
@@ -562,6 +571,8 @@ bool mr_base_is_busy(const mr_state *state);
 bool mr_base_is_installing(const mr_state *state);
 /* Only the reserve is left of the log, and no base can shorten it: no epoch may take more. */
 bool mr_base_is_hopeless(const mr_state *state);
+/* Tells that no base can be written for the number of offsets, if that is so; else MR_OK. */
+MR_MUST_USE mr_status mr_base_crowded(const mr_state *state, uint64_t epoch, mr_diag *diag);
 /* Before a roll: throws away what is unfinished. */
 void mr_base_cancel(mr_state *state);
 /* After it: a candidate above the epoch goes too. */
@@ -580,6 +591,8 @@ MR_MUST_USE mr_status mr_base_walk(mr_state *state, mr_base_visit visit, void *c
                                    mr_diag *diag);
 
 /* volume.c */
+/* Says where the lost pair stands and what was read in its place; empty if none is lost. */
+const char *mr_volume_lost_text(const mr_volume *volume, char text[MR_LOST_TEXT_BYTES]);
 /* The superblock once more from the disk, after a write of it failed. */
 MR_MUST_USE mr_status mr_volume_reload(mr_state *state, mr_diag *diag);
 /* The size of a part that a format would choose. */
@@ -636,6 +649,8 @@ const mr_delta_offset *mr_history_offsets(const mr_history *history, uint32_t in
 /* Takes now what adding epochs of these tasks would take, so that a seal allocates nothing. False =
  * no memory. */
 bool mr_log_reserve(mr_log *log, const uint32_t *tasks, uint32_t task_count, uint32_t offset_count);
+/* Offsets that tasks which are stored and not assigned may put into a manifest. */
+uint64_t mr_log_kept_offsets(const mr_state *state);
 /* Forgets moments above the epoch. */
 void mr_log_cut(mr_log *log, uint64_t epoch);
 bool mr_log_is_dead(const mr_log *log, uint64_t epoch);
@@ -648,7 +663,8 @@ typedef struct mr_judgement {
     mr_task_point *points;
     uint32_t point_count, offset_count;
     const mr_input_offset *offsets;
-    uint64_t epoch; /* E: the newest epoch that a point matches. */
+    uint64_t epoch;   /* E: the newest epoch that a point matches, or that is kept. */
+    uint64_t matched; /* The newest that a point matches; 0: none does. */
 } mr_judgement;
 /* Fills verdicts and the epoch; MR_ERR_REFUSED with the first refusal told. */
 MR_MUST_USE mr_status mr_judge(mr_state *state, mr_judgement *judgement, bool beyond,

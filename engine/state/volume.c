@@ -13,6 +13,7 @@
 
 enum {
     DATA_BYTES = MR_SUPERBLOCK_COPIES * MR_BLOCK_BYTES,
+    PAIR_BYTES = 2 * MR_BLOCK_BYTES,
     PATH_BYTES = 4096,
     PART_BYTES_MIN = 1 << 20,
     PART_BYTES_MAX = 64 << 20,
@@ -23,13 +24,15 @@ static mr_status open_file(mr_state *state, const char *suffix, uint32_t flags, 
                            uint64_t *size_bytes, mr_diag *diag);
 static mr_status read_superblock(mr_state *state, int32_t data_file, uint64_t data_bytes,
                                  uint8_t *blocks, mr_diag *diag);
-static bool pick_copy(mr_superblock *super, const uint8_t *blocks);
+static bool pick_copy(mr_volume *volume, const uint8_t *blocks);
+static bool copy_holds(const uint8_t *stored, uint32_t slot, mr_superblock *super);
 static mr_status check_superblock(mr_state *state, mr_diag *diag);
 static mr_status wal_is_untouched(mr_state *state, uint8_t *block, bool *untouched, mr_diag *diag);
 static mr_status format(mr_state *state, int32_t data_file, uint8_t *blocks, mr_diag *diag);
 static mr_status sync_both(mr_state *state, int32_t data_file, mr_diag *diag);
 static mr_status write_again(mr_state *state, int32_t data_file, uint8_t *blocks, mr_diag *diag);
 static bool base_is_sane(const mr_superblock *super);
+static bool is_zero(const uint8_t *bytes, uint64_t size_bytes);
 static uint64_t superblock_seed(const mr_superblock *super, uint32_t copy);
 static mr_status io_failed(const mr_state *state, const char *what, int32_t error, mr_diag *diag);
 
@@ -172,6 +175,22 @@ uint64_t mr_volume_fill_pair(const mr_superblock *super, uint8_t *blocks)
     return (uint64_t)first * MR_BLOCK_BYTES;
 }
 
+const char *mr_volume_lost_text(const mr_volume *volume, char text[MR_LOST_TEXT_BYTES])
+{
+    const uint32_t other = volume->super.sequence % 2 == 1 ? 2 : 0;
+
+    text[0] = '\0';
+    if (volume->is_pair_lost) {
+        (void)snprintf(text, MR_LOST_TEXT_BYTES,
+                       "both superblocks at bytes %u and %u of shard-%u.data were written and do "
+                       "not verify, so number %llu was read, which may be an older one: check the "
+                       "disk; ",
+                       other * MR_BLOCK_BYTES, (other + 1) * MR_BLOCK_BYTES, volume->super.shard,
+                       (unsigned long long)volume->super.sequence);
+    }
+    return text;
+}
+
 /* ---- Helpers ---- */
 
 static mr_status open_file(mr_state *state, const char *suffix, uint32_t flags, int *descriptor,
@@ -199,7 +218,7 @@ static mr_status read_superblock(mr_state *state, int32_t data_file, uint64_t da
         if (error != 0) {
             return io_failed(state, "data: cannot be read", error, diag);
         }
-        if (pick_copy(&volume->super, blocks)) {
+        if (pick_copy(volume, blocks)) {
             mr_status status = check_superblock(state, diag);
             if (status == MR_OK && !state->is_read_only) {
                 status = write_again(state, data_file, blocks, diag);
@@ -226,27 +245,55 @@ static mr_status read_superblock(mr_state *state, int32_t data_file, uint64_t da
     return format(state, data_file, blocks, diag);
 }
 
-/* The valid copy with the highest sequence. One suffices. */
-static bool pick_copy(mr_superblock *super, const uint8_t *blocks)
+/*
+ * The valid copy with the highest sequence. One suffices. Whether the other pair was ever written
+ * is known too: pairs are written in turn, so behind the first superblock both were; before that a
+ * block that was never written is zero, and a write that power ended leaves whole sectors, of which
+ * only the first is not.
+ */
+static bool pick_copy(mr_volume *volume, const uint8_t *blocks)
 {
+    bool holds[MR_SUPERBLOCK_COPIES];
     bool found = false;
 
     for (uint32_t i = 0; i < MR_SUPERBLOCK_COPIES; i++) {
-        uint8_t block[MR_BLOCK_BYTES];
-        uint8_t checksum[16];
         mr_superblock copy;
-        memcpy(block, blocks + (size_t)i * MR_BLOCK_BYTES, sizeof(block));
-        memcpy(&copy, block, sizeof(copy));
-        memset(block + offsetof(mr_superblock, checksum), 0, sizeof(copy.checksum));
-        mr_hash128(block, sizeof(block), superblock_seed(&copy, i), checksum);
-        if (memcmp(copy.magic, "MRSUPER1", sizeof(copy.magic)) == 0 && copy.copy == i &&
-            memcmp(checksum, copy.checksum, sizeof(checksum)) == 0 &&
-            (!found || copy.sequence > super->sequence)) {
-            *super = copy;
+        holds[i] = copy_holds(blocks + (size_t)i * MR_BLOCK_BYTES, i, &copy);
+        if (holds[i] && (!found || copy.sequence > volume->super.sequence)) {
+            volume->super = copy;
             found = true;
         }
     }
+    if (found) {
+        const uint32_t other = volume->super.sequence % 2 == 1 ? 2 : 0;
+        const uint8_t *pair = blocks + (size_t)other * MR_BLOCK_BYTES;
+        const bool was_written = volume->super.sequence > 1 || !is_zero(pair, PAIR_BYTES);
+        volume->is_pair_lost = was_written && !holds[other] && !holds[other + 1];
+    }
     return found;
+}
+
+static bool copy_holds(const uint8_t *stored, uint32_t slot, mr_superblock *super)
+{
+    uint8_t block[MR_BLOCK_BYTES];
+    uint8_t checksum[16];
+
+    memcpy(block, stored, sizeof(block));
+    memcpy(super, block, sizeof(*super));
+    memset(block + offsetof(mr_superblock, checksum), 0, sizeof(super->checksum));
+    mr_hash128(block, sizeof(block), superblock_seed(super, slot), checksum);
+    return memcmp(super->magic, "MRSUPER1", sizeof(super->magic)) == 0 && super->copy == slot &&
+           memcmp(checksum, super->checksum, sizeof(checksum)) == 0;
+}
+
+static bool is_zero(const uint8_t *bytes, uint64_t size_bytes)
+{
+    for (uint64_t i = 0; i < size_bytes; i++) {
+        if (bytes[i] != 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static mr_status check_superblock(mr_state *state, mr_diag *diag)
@@ -292,10 +339,7 @@ static mr_status wal_is_untouched(mr_state *state, uint8_t *block, bool *untouch
     if (error != 0) {
         return io_failed(state, "wal: cannot be read", error, diag);
     }
-    *untouched = true;
-    for (uint32_t i = 0; i < MR_BLOCK_BYTES; i++) {
-        *untouched = *untouched && block[i] == 0;
-    }
+    *untouched = is_zero(block, MR_BLOCK_BYTES);
     return MR_OK;
 }
 

@@ -256,7 +256,12 @@ mr_status mr_wal_failure(const mr_state *state, mr_diag *diag)
         if (volume->part_error != 0 && volume->part_error != ENOSPC) {
             return not_written(state, "wal: the next part of the log", volume->part_error, diag);
         }
-        if (no_room != 0 && no_room != ENOSPC && no_room != ENOMEM) {
+        const mr_status crowded =
+            mr_base_crowded(state, state->epochs[1 - state->open].number, diag);
+        if (crowded != MR_OK) {
+            return crowded;
+        }
+        if (no_room != 0 && no_room != ENOSPC) {
             return not_written(state, "data: the room for a base", no_room, diag);
         }
         return mr_diag_set(
@@ -530,7 +535,6 @@ static void finish_writing(mr_state *state)
                      part_of(&state->volume, flight->end_position));
     state->log.end.position = flight->end_position;
     memcpy(state->log.end.previous, flight->seal_checksum, sizeof(flight->seal_checksum));
-    state->parts_wanted = 0;
     mr_wal_prepare_parts(state);
 }
 

@@ -83,6 +83,23 @@ def test_F15_superblock_destroyed(t):
     app.refuses("E_STATE_DAMAGED", app.directory, "shard-0.data")
 
 
+def test_F15_superblock_pair_rotten(t):
+    """What is left by a pair of superblocks that rots is an older state: the disk is named, not the
+    directory, and the answer to a state that is lost is the same.
+
+    COVERS: F15 I11
+    """
+    app = refusals.Application(t)
+    with open(app.directory / "shard-0.data", "r+b") as data:
+        data.seek(8192)
+        data.write(b"rot" * 2000)
+    log = app.directory / "shard-0.wal"
+    log.write_bytes(log.read_bytes()[:4096] + bytes(log.stat().st_size - 4096))
+    app.refuses("E_STATE_DAMAGED", app.directory, "bytes 8192 and 12288 of shard-0.data",
+                "do not verify", "--adopt-offsets=reset-state")
+    app.run("--adopt-offsets=reset-state")
+
+
 def test_F16_symbolic_link(t):
     """COVERS: F16 I11"""
     app = refusals.Application(t)

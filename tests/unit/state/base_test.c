@@ -7,7 +7,7 @@
 
 static const uint64_t BLOCK = 4096;
 
-enum { LIVES = 8, SEEDS = 240, OUTCOMES_MIN = 20000, TURNS_MAX = 20000 };
+enum { LIVES = 8, SEEDS = 240, OUTCOMES_MIN = 20000, TURNS_MAX = 20000, CROWD = 4000 };
 
 static uint32_t deaf_percent; /* Epochs that go on although input should pause. */
 static uint64_t bases;        /* Installed in all lives. */
@@ -471,6 +471,94 @@ static void test_a_log_without_a_part_is_told(void **state)
     mr_sim_disk_destroy(disk);
 }
 
+static const uint32_t crowd_tasks[] = {3, 7, 11, 12, 13};
+
+/* A store in which three tasks beside the rig's have an epoch of so many offsets each. */
+static rig *create_crowded(mr_sim_disk *disk)
+{
+    static mr_input_offset offsets[CROWD];
+    rig *r = rig_create(disk, 6);
+    mr_task_point points[MR_LENGTH(crowd_tasks)];
+    uint64_t number = 0;
+    uint32_t count = 0;
+
+    r->options.tasks = crowd_tasks;
+    r->options.task_count = MR_LENGTH(crowd_tasks);
+    r->options.memory_bytes = 8 << 20;
+    r->options.wal_bytes_max = 1536 << 10;
+    assert_int_equal(rig_open(r), MR_OK);
+    for (uint32_t i = 0; i < MR_LENGTH(crowd_tasks); i++) {
+        points[i] = (mr_task_point){.task = crowd_tasks[i], .lineage = 1000 + i};
+    }
+    assert_int_equal(mr_state_roll(r->state, 1, points, MR_LENGTH(crowd_tasks), NULL, 0, &r->diag),
+                     MR_OK);
+    for (uint32_t i = RIG_TASKS; i < MR_LENGTH(crowd_tasks); i++) {
+        for (uint32_t k = 0; k < CROWD; k++) {
+            offsets[k] = (mr_input_offset){.task = crowd_tasks[i], .input = k, .topic = 70 + k};
+        }
+        while (mr_state_seal(r->state, offsets, CROWD, &number, points, &count) == MR_STEP_WAIT) {
+            rig_turn(r); /* For parts of the log. */
+        }
+        const rig_past past = {.epoch = number};
+        assert_int_equal(rig_prepare(r, &past), MR_STEP_NEXT);
+        mr_state_acknowledge(r->state, number);
+    }
+    return r;
+}
+
+/* More offsets than a base has room for, all of assigned tasks: said by its name and numbers. What
+ * it says to do helps, as a base has room for whatever tasks are only kept. */
+static void test_a_base_has_room_for_what_is_kept(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(6);
+    rig *r = create_crowded(disk);
+    const rig_past *committed = NULL;
+    mr_step step = MR_STEP_NEXT;
+    mr_state_stats stats = {.base_count = 0};
+
+    (void)state;
+    rig_past last = *rig_commit(r);
+    for (uint32_t i = 0; i < TURNS_MAX && step == MR_STEP_NEXT; i++) {
+        r->past_count = 0;
+        rig_work(r, 10);
+        const rig_past *past = rig_seal(r);
+        step = rig_prepare(r, past);
+        if (step == MR_STEP_NEXT) {
+            mr_state_acknowledge(r->state, past->epoch);
+            last = *past;
+        }
+        rig_turn(r);
+    }
+    assert_int_equal(step, MR_STEP_FAILED);
+    if (strstr(r->diag.text, "E_STATE_NO_SPACE: dir/shard-0.wal: no room for epoch ") == NULL ||
+        strstr(r->diag.text, "have 12002 input offsets, a base has room for 8") == NULL ||
+        strstr(r->diag.text, "--partitions") == NULL) {
+        fail_msg("%s", r->diag.text);
+    }
+    rig_close(r);
+    r->options.tasks = rig_tasks;
+    r->options.task_count = RIG_TASKS;
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &last), MR_OK);
+    assert_int_equal(mr_state_unassigned(r->state, NULL, 0), 3);
+    r->past_count = 0;
+    rig_decide(r, rig_commit(r), &committed);
+    for (uint32_t i = 0; i < TURNS_MAX && stats.base_count < 2; i++) {
+        rig_forget_old(r, &committed);
+        assert_true(epoch(r, &committed));
+        mr_state_read_stats(r->state, &stats);
+    }
+    assert_int_equal(stats.base_count, 2);
+    last = *committed;
+    rig_close(r);
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &last), MR_OK);
+    assert_int_equal(mr_state_unassigned(r->state, NULL, 0), 3);
+    rig_check(r, &last.model);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
 /* XXH3-128 of `size` bytes at `at` of the data file, seeded as FORMAT.md says. */
 static void sum_at(const uint8_t *data, uint64_t at, uint64_t size, uint8_t sum[16])
 {
@@ -519,6 +607,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_base_with_a_task_that_never_took_part),
+        cmocka_unit_test(test_a_base_has_room_for_what_is_kept),
         cmocka_unit_test(test_what_follows_a_lost_log_is_kept),
         cmocka_unit_test(test_a_log_without_a_part_is_told),
         cmocka_unit_test(test_a_table_of_no_task_is_damage),

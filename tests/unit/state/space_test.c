@@ -190,22 +190,67 @@ static void serve(rig *r, int64_t now_us, rig_past *last)
     }
 }
 
-/* The log has its room, the data file has none for a base. */
-static void test_a_base_waits_for_room(void **state)
-{
-    mr_sim_disk *disk = mr_sim_disk_create(6);
-    rig *r = rig_create(disk, 6);
-    mr_state_stats stats;
-    rig_past last;
+/* Files that cannot grow for another reason than space; `calls` counts the tries. */
+typedef struct broken {
+    mr_io io;
+    mr_file_type files;
+    bool is_broken;
+    mr_status status;      /* MR_OK: MR_ERR_IO. */
+    uint64_t only_bytes;   /* Of such growth alone; 0: of any. */
+    uint64_t spared_bytes; /* Not of such growth. */
+    uint64_t calls;
+} broken;
 
-    (void)state;
+static broken *breaking;
+
+static mr_status refuse_or_reserve(void *self, int descriptor, uint64_t offset, uint64_t size)
+{
+    const bool is_broken = breaking->is_broken && size != breaking->spared_bytes &&
+                           (breaking->only_bytes == 0 || breaking->only_bytes == size);
+    const mr_status status = breaking->status != MR_OK ? breaking->status : MR_ERR_IO;
+    breaking->calls += is_broken;
+    return is_broken ? status : breaking->io.files->reserve(self, descriptor, offset, size);
+}
+
+static mr_io break_files(void *self, const mr_io *disk)
+{
+    breaking = self;
+    breaking->io = *disk;
+    breaking->files = *disk->files;
+    breaking->files.reserve = refuse_or_reserve;
+    mr_io io = *disk;
+    io.files = &breaking->files;
+    return io;
+}
+
+/* The whole log is zero-filled ahead: only the data file asks the disk for more. */
+static rig *create_ahead(mr_sim_disk *disk, broken *b)
+{
+    rig *r = rig_create(disk, 6);
+
+    if (b != NULL) {
+        r->between = break_files;
+        r->between_self = b;
+    }
     r->options.wal_bytes_max = 1 << 20;
     r->options.memory_bytes = 8 << 20;
-    r->options.epoch_bytes_max = 4 << 20; /* So that the whole log is zero-filled ahead. */
+    r->options.epoch_bytes_max = 4 << 20;
     assert_int_equal(rig_open(r), MR_OK);
     assert_int_equal(rig_roll(r, NULL), MR_OK);
     (void)rig_commit(r);
     turns(r, SECOND_US);
+    return r;
+}
+
+/* The log has its room, the data file has none for a base. */
+static void test_a_base_waits_for_room(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(6);
+    rig *r = create_ahead(disk, NULL);
+    mr_state_stats stats;
+    rig_past last;
+
+    (void)state;
     mr_sim_disk_fault(disk, &full);
     last = fill(r, MR_DEMAND_SPACE);
     assert_int_equal(demand(r) & MR_DEMAND_PAUSE_INPUT, 0); /* The log goes on. */
@@ -291,56 +336,18 @@ static void test_a_base_makes_room_in_a_short_log(void **state)
     mr_sim_disk_destroy(disk);
 }
 
-/* Files that cannot grow for another reason than space; `calls` counts the tries. */
-typedef struct broken {
-    mr_io io;
-    mr_file_type files;
-    bool is_broken;
-    uint64_t only_bytes; /* Of such growth alone; 0: of any. */
-    uint64_t calls;
-} broken;
-
-static broken *breaking;
-
-static mr_status refuse_or_reserve(void *self, int descriptor, uint64_t offset, uint64_t size)
-{
-    const bool is_broken =
-        breaking->is_broken && (breaking->only_bytes == 0 || breaking->only_bytes == size);
-    breaking->calls += is_broken;
-    return is_broken ? MR_ERR_IO : breaking->io.files->reserve(self, descriptor, offset, size);
-}
-
-static mr_io break_files(void *self, const mr_io *disk)
-{
-    breaking = self;
-    breaking->io = *disk;
-    breaking->files = *disk->files;
-    breaking->files.reserve = refuse_or_reserve;
-    mr_io io = *disk;
-    io.files = &breaking->files;
-    return io;
-}
-
 /* The data file cannot grow, and not for want of space: asked a part further on each time, three
  * times in the reserve; then no pause hides it, the next epoch ends by name, and starts go on. */
 static void test_a_file_that_cannot_grow_ends_by_name(void **state)
 {
     mr_sim_disk *disk = mr_sim_disk_create(8);
-    rig *r = rig_create(disk, 8);
     broken b = {.is_broken = false};
+    rig *r = create_ahead(disk, &b);
     mr_step step = MR_STEP_NEXT;
     rig_past last;
 
     (void)state;
-    r->between = break_files;
-    r->between_self = &b;
-    r->options.wal_bytes_max = 1 << 20;
-    r->options.memory_bytes = 8 << 20;
-    r->options.epoch_bytes_max = 4 << 20; /* So that the whole log is zero-filled ahead. */
-    assert_int_equal(rig_open(r), MR_OK);
-    assert_int_equal(rig_roll(r, NULL), MR_OK);
     last = *rig_commit(r);
-    turns(r, SECOND_US);
     b.is_broken = true;
     for (uint32_t i = 0; i < EPOCHS_MAX && step == MR_STEP_NEXT; i++) {
         assert_int_equal(demand(r) & (MR_DEMAND_SPACE | MR_DEMAND_PAUSE_INPUT), 0);
@@ -357,9 +364,11 @@ static void test_a_file_that_cannot_grow_ends_by_name(void **state)
     assert_int_equal(step, MR_STEP_FAILED);
     assert_non_null(strstr(r->diag.text, "E_STATE_IO: dir/shard-0.data: the room for a base"));
     assert_in_range(b.calls, 4, 16 + 3);              /* 16 parts, and three in the reserve. */
-    for (uint32_t starts = 0; starts < 3; starts++) { /* They have what it refused to take. */
-        rig_close(r);
-        assert_int_equal(rig_open(r), MR_OK);
+    for (uint32_t starts = 0; starts < 4; starts++) { /* They have what it refused to take. */
+        if (starts % 2 == 1) {                        /* Else the process goes on. */
+            rig_close(r);
+            assert_int_equal(rig_open(r), MR_OK);
+        }
         assert_int_equal(rig_roll(r, &last), MR_OK);
         rig_check(r, &last.model);
         last = *rig_commit(r);
@@ -457,6 +466,246 @@ static void test_the_reserve_suffices(void **state)
     }
 }
 
+/* An open epoch of at least so many bytes, and of less than a record more. */
+static void dirty(rig *r, uint64_t bytes)
+{
+    for (uint32_t i = 0; mr_state_dirty_bytes(r->state) < bytes; i++) {
+        assert_true(i < 4 * RIG_KEYS);
+        assert_true(rig_put(r, i % 2, i / 2 % 2, i / 4, bytes > (256 << 10) ? 8000 : 1600));
+    }
+}
+
+/* Empty epochs, so many or until input must stop; how many there were. */
+static uint32_t empty_epochs(rig *r, uint32_t count)
+{
+    uint32_t done = 0;
+
+    for (; done < count && (demand(r) & MR_DEMAND_PAUSE_INPUT) == 0; done++) {
+        r->past_count = 0;
+        (void)rig_commit(r);
+        rig_turn(r);
+    }
+    return done;
+}
+
+enum { PART = 16 << 10, PARTS = 64, LARGEST = 256 << 10, EMPTY_EPOCHS = 12 };
+
+/* The data file is as good as full, the log may have all its parts; `shifted`: by one block. */
+static rig *create_for_reserve(mr_sim_disk *disk, broken *b, bool shifted)
+{
+    rig *r = rig_create(disk, 10);
+
+    *b = (broken){.status = MR_ERR_FULL, .spared_bytes = PART};
+    r->between = break_files;
+    r->between_self = b;
+    r->options.wal_part_bytes = PART;
+    r->options.wal_bytes_max = (uint64_t)PARTS * PART;
+    r->options.memory_bytes = 8 << 20;
+    r->options.epoch_bytes_max = LARGEST;
+    assert_int_equal(rig_open(r), MR_OK);
+    b->is_broken = true;
+    assert_int_equal(rig_roll(r, NULL), MR_OK);
+    rig_work(r, shifted ? 1 : 0);
+    (void)rig_commit(r);
+    return r;
+}
+
+/* What is left of the log, part blocks not counted. */
+static uint64_t left_of(const rig *r)
+{
+    enum { BLOCK = 4096 };
+    mr_state_stats stats;
+
+    mr_state_read_stats(r->state, &stats);
+    const uint64_t at = BLOCK + stats.wal_bytes; /* From the first part on. */
+    return (PARTS - 1 - at / PART) * (PART - BLOCK) + PART - at % PART;
+}
+
+/* Input waits where the largest epoch, twelve empty ones and two parts are left; at the last place
+ * in front of that the largest epoch still has its room, and the empty ones behind it. */
+static void test_the_reserve_is_what_it_says(void **state)
+{
+    const uint64_t reserve = LARGEST + EMPTY_EPOCHS * 8192 + 2 * PART;
+
+    (void)state;
+    for (uint32_t shifted = 0; shifted < 2; shifted++) {
+        mr_sim_disk *disks[] = {mr_sim_disk_create(10), mr_sim_disk_create(10)};
+        broken b;
+        rig *r = create_for_reserve(disks[0], &b, shifted != 0);
+
+        const uint32_t last = empty_epochs(r, EPOCHS_MAX) - 1; /* Behind one more input waits. */
+        assert_in_range(last, 2, EPOCHS_MAX - 2);
+        assert_in_range(left_of(r), reserve - 8192 + 1, reserve);
+        rig_free(r);
+        r = create_for_reserve(disks[1], &b, shifted != 0);
+        assert_int_equal(empty_epochs(r, last), last);
+        assert_int_equal(demand(r) & MR_DEMAND_PAUSE_INPUT, 0);
+        dirty(r, LARGEST - 1700);
+        for (uint32_t i = 0; i <= EMPTY_EPOCHS; i++) {
+            r->past_count = 0;
+            (void)rig_commit(r);
+        }
+        rig_check(r, &r->model);
+        rig_free(r);
+        mr_sim_disk_destroy(disks[0]);
+        mr_sim_disk_destroy(disks[1]);
+    }
+}
+
+/* A runtime that does not pause: where the log is full while a base is being installed, the seal
+ * waits for the parts that it makes free. */
+static void test_a_seal_waits_for_an_install(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(11);
+    rig *r = create_ahead(disk, NULL);
+    mr_state_stats stats;
+
+    (void)state;
+    for (uint32_t i = 0; i < RIG_HORIZON; i++) {
+        (void)rig_commit(r);
+    }
+    dirty(r, 400 << 10);
+    (void)rig_commit(r);
+    turns(r, SECOND_US); /* A base of it. */
+    for (uint32_t i = 0; i < RIG_HORIZON - 2; i++) {
+        (void)rig_commit(r);
+    }
+    mr_state_read_stats(r->state, &stats);
+    assert_int_equal(stats.base_count, 0);
+    dirty(r, stats.wal_bytes_max - stats.wal_bytes - (160 << 10));
+    (void)rig_commit(r); /* The base is at the horizon. */
+    dirty(r, 250 << 10);
+    r->past_count = 0;
+    assert_null(rig_seal_once(r));
+    const rig_past past = *rig_seal(r);
+    assert_int_equal(rig_prepare(r, &r->pasts[0]), MR_STEP_NEXT);
+    mr_state_acknowledge(r->state, past.epoch);
+    mr_state_read_stats(r->state, &stats);
+    assert_int_equal(stats.base_count, 1);
+    rig_close(r);
+    assert_int_equal(rig_open(r), MR_OK);
+    assert_int_equal(rig_roll(r, &past), MR_OK);
+    rig_check(r, &past.model);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* The data file could not grow: it is asked again a part further on, or behind a roll. */
+static void test_a_roll_asks_at_once(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(12);
+    broken b = {.is_broken = false};
+    rig *r = create_ahead(disk, &b);
+    rig_past last = *rig_commit(r);
+
+    (void)state;
+    b.is_broken = true;
+    for (uint32_t i = 0; i < EPOCHS_MAX && b.calls == 0; i++) {
+        r->past_count = 0;
+        rig_work(r, 10);
+        last = *rig_commit(r);
+        turns(r, SECOND_US);
+    }
+    assert_int_equal(b.calls, 1);
+    turns(r, SECOND_US);
+    assert_int_equal(b.calls, 1);
+    assert_int_equal(rig_roll(r, &last), MR_OK);
+    turns(r, SECOND_US);
+    assert_int_equal(b.calls, 2);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* One epoch and its turns, in which the data file is mended once it has refused so often; how often
+ * it refused. UINT64_MAX: the epoch failed. */
+static uint64_t refusals(rig *r, broken *b, uint64_t mended_at)
+{
+    const uint64_t before = b->calls;
+
+    r->past_count = 0;
+    rig_work(r, 10);
+    const rig_past *past = rig_seal(r);
+    if (rig_prepare(r, past) != MR_STEP_NEXT) {
+        return UINT64_MAX;
+    }
+    mr_state_acknowledge(r->state, past->epoch);
+    for (uint32_t i = 0; i < WAITS; i++) {
+        rig_turn(r);
+        b->is_broken = b->is_broken && b->calls - before < mended_at;
+    }
+    return b->calls - before;
+}
+
+/* Three refusals in a row are counted in the reserve: those before a base that was written do not
+ * count for the next one. */
+static void test_refusals_before_a_base_are_forgotten(void **state)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(13);
+    broken b = {.is_broken = false};
+    rig *r = create_ahead(disk, &b);
+    mr_state_stats stats = {.base_count = 0};
+    uint64_t most = 0;
+
+    (void)state;
+    b.is_broken = true;
+    for (uint32_t i = 0; i < EPOCHS_MAX && stats.base_count == 0; i++) {
+        assert_int_not_equal(refusals(r, &b, 2), UINT64_MAX); /* Twice: that is in the reserve. */
+        mr_state_read_stats(r->state, &stats);
+    }
+    assert_int_equal(stats.base_count, 1);
+    b.is_broken = true;
+    for (uint32_t i = 0; i < EPOCHS_MAX; i++) {
+        const uint64_t count = refusals(r, &b, UINT64_MAX);
+        if (count == UINT64_MAX) {
+            break;
+        }
+        most = count > most ? count : most;
+    }
+    assert_int_equal(most, 3);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+}
+
+/* Commits epochs that are small enough for what is ahead; then one is open that is not, and is
+ * sealed or not before a roll throws it away. How many parts end the pause then. */
+static uint32_t parts_until_input(bool is_sealed)
+{
+    mr_sim_disk *disk = mr_sim_disk_create(14);
+    rig *r = create(disk);
+    uint32_t parts = 0;
+
+    r->past_count = 0;
+    const rig_past last = *rig_commit(r);
+    mr_sim_disk_fault(disk, &full);
+    dirty(r, 62 << 10);
+    if (is_sealed) {
+        for (uint32_t i = 0; i < WAITS; i++) {
+            assert_null(rig_seal_once(r));
+            rig_turn(r);
+        }
+    }
+    assert_int_equal(rig_roll(r, &last), MR_OK);
+    rig_check(r, &last.model);
+    for (; parts < EPOCHS_MAX; parts++) {
+        turns(r, ((int64_t)parts + 1) * SECOND_US);
+        if ((demand(r) & MR_DEMAND_PAUSE_INPUT) == 0) {
+            break;
+        }
+        mr_sim_disk_fault(disk, &(mr_sim_fault){.space_error_at = 3, .for_ever = true});
+    }
+    assert_true(parts < EPOCHS_MAX);
+    rig_free(r);
+    mr_sim_disk_destroy(disk);
+    return parts;
+}
+
+/* What a seal waited for is nobody's wish any more once a roll has thrown it away. */
+static void test_a_roll_forgets_what_a_seal_wanted(void **state)
+{
+    (void)state;
+    assert_int_equal(parts_until_input(true), parts_until_input(false));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +717,11 @@ int main(void)
         cmocka_unit_test(test_a_file_that_cannot_grow_ends_by_name),
         cmocka_unit_test(test_a_part_is_asked_for_behind_a_base),
         cmocka_unit_test(test_the_reserve_suffices),
+        cmocka_unit_test(test_the_reserve_is_what_it_says),
+        cmocka_unit_test(test_a_seal_waits_for_an_install),
+        cmocka_unit_test(test_a_roll_asks_at_once),
+        cmocka_unit_test(test_refusals_before_a_base_are_forgotten),
+        cmocka_unit_test(test_a_roll_forgets_what_a_seal_wanted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
