@@ -12,7 +12,8 @@ import kafka_wire
 
 FLEXIBLE_FROM = {"Produce": 9, "InitProducerId": 2, "AddPartitionsToTxn": 3, "AddOffsetsToTxn": 3,
                  "EndTxn": 3, "TxnOffsetCommit": 3, "OffsetFetch": 6}
-NONE, INVALID_PRODUCER_EPOCH, UNSTABLE_OFFSET_COMMIT = 0, 47, 88
+NONE, INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING = 0, 47, 49
+UNSTABLE_OFFSET_COMMIT = 88
 
 
 def is_flexible(frame):
