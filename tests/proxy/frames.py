@@ -9,6 +9,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "check"))
 import kafka_wire
+import records
 
 FLEXIBLE_FROM = {"Produce": 9, "InitProducerId": 2, "AddPartitionsToTxn": 3, "AddOffsetsToTxn": 3,
                  "EndTxn": 3, "TxnOffsetCommit": 3, "OffsetFetch": 6}
@@ -33,8 +34,26 @@ def _body(frame):
     return reader
 
 
+def produced(request):
+    """(topic, partition, its first batch) of a Produce, which librdkafka sends for one partition."""
+    reader = _body(request)
+    flexible = is_flexible(request)
+    text = reader.compact if flexible else reader.string
+    text()
+    reader.get("hi")
+    assert len(reader.compact_items() if flexible else reader.items()) == 1, request
+    topic = text()
+    assert len(reader.compact_items() if flexible else reader.items()) == 1, request
+    partition = reader.get("i")
+    data = reader.take(reader.uvarint() - 1) if flexible else reader.blob()
+    return topic, partition, next(iter(records.batches(data)))
+
+
 def producer(request):
-    """(producer id, producer epoch) of an EndTxn, AddOffsetsToTxn or TxnOffsetCommit."""
+    """(producer id, producer epoch) of a Produce, EndTxn, AddOffsetsToTxn or TxnOffsetCommit."""
+    if request.api == "Produce":
+        batch = produced(request)[2]
+        return batch.producer_id, batch.producer_epoch
     reader = _body(request)
     text = reader.compact if is_flexible(request) else reader.string
     text()
@@ -58,12 +77,13 @@ def epoch(request):
 
 
 def error(reply):
-    """The error code of an EndTxn, or the first of a TxnOffsetCommit that is not zero."""
+    """The error code of an EndTxn, or the first of a TxnOffsetCommit or Produce that is not zero."""
     reader = _body(reply)
-    reader.get("i")
+    if reply.api != "Produce":
+        reader.get("i")
     if reply.api == "EndTxn":
         return reader.get("h")
-    assert reply.api == "TxnOffsetCommit", f"no error is known of {reply}"
+    assert reply.api in ("TxnOffsetCommit", "Produce"), f"no error is known of {reply}"
     flexible = is_flexible(reply)
     items = reader.compact_items if flexible else reader.items
     codes = []
@@ -71,11 +91,28 @@ def error(reply):
         (reader.compact if flexible else reader.string)()
         for _ in items():
             codes.append(reader.get("ih")[1])
+            if reply.api == "Produce":
+                _skip_appended(reader, reply.version)
             if flexible:
                 reader.tags()
         if flexible:
             reader.tags()
     return next((code for code in codes if code), 0)
+
+
+def _skip_appended(reader, version):
+    """What a Produce reply says of a partition behind its error."""
+    reader.get("qq" if version < 5 else "qqq")
+    if version < 8:
+        return
+    flexible = version >= FLEXIBLE_FROM["Produce"]
+    text = reader.compact if flexible else reader.string
+    for _ in (reader.compact_items() if flexible else reader.items()):
+        reader.get("i")
+        text()
+        if flexible:
+            reader.tags()
+    text()
 
 
 def fetch_errors(reply):
