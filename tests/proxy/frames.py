@@ -77,11 +77,12 @@ def epoch(request):
 
 
 def error(reply):
-    """The error code of an EndTxn, or the first of a TxnOffsetCommit or Produce that is not zero."""
+    """The error code of an EndTxn or InitProducerId, or the first of a TxnOffsetCommit or Produce
+    that is not zero."""
     reader = _body(reply)
     if reply.api != "Produce":
         reader.get("i")
-    if reply.api == "EndTxn":
+    if reply.api in ("EndTxn", "InitProducerId"):
         return reader.get("h")
     assert reply.api in ("TxnOffsetCommit", "Produce"), f"no error is known of {reply}"
     flexible = is_flexible(reply)
@@ -139,3 +140,60 @@ def fetch_errors(reply):
     if reply.version >= 2:
         codes.append(reader.get("h"))
     return codes
+
+
+def asks_stable(request):
+    """Whether an OffsetFetch waits for undecided transactions."""
+    if request.version < 7:
+        return False
+    reader = _body(request)
+    assert request.version == 7, f"{request} has version {request.version}, of several groups"
+    reader.compact()
+    for _ in reader.compact_items():
+        reader.compact()
+        for _ in reader.compact_items():
+            reader.get("i")
+        reader.tags()
+    return reader.get("?")
+
+
+def fetch_refused(reply, code):
+    """The body of an OffsetFetch reply with this error of the whole group, as the broker makes it:
+    without a partition."""
+    assert 6 <= reply.version <= 7, f"{reply} has version {reply.version}"
+    body = kafka_wire.Writer().put("i", reply.correlation).tags()
+    return bytes(body.put("i", 0).uvarint(1).put("h", code).tags().out)
+
+
+def fetch_spoiled(reply, code, count=1):
+    """The body of an OffsetFetch reply with this error of the first partitions that have an offset,
+    `count` of them, as the broker makes it: their offset is -1. The others stay."""
+    assert 6 <= reply.version <= 7, f"{reply} has version {reply.version}"
+    reader = _body(reply)
+    reader.get("i")
+    body = kafka_wire.Writer().put("i", reply.correlation).tags().put("i", 0)
+    topics = reader.compact_items()
+    body.uvarint(len(topics) + 1)
+    spoiled = 0
+    for _ in topics:
+        body.compact(reader.compact())
+        partitions = reader.compact_items()
+        body.uvarint(len(partitions) + 1)
+        for _ in partitions:
+            number, offset, leader = reader.get("iqi")
+            metadata, error_before = reader.compact(), reader.get("h")
+            reader.tags()
+            if offset >= 0 and spoiled < count:
+                offset, leader, metadata, error_before = -1, -1, "", code
+                spoiled += 1
+            body.put("iqi", number, offset, leader).compact(metadata).put("h", error_before).tags()
+        reader.tags()
+        body.tags()
+    assert spoiled == count, f"{reply} has offsets of {spoiled} partitions"
+    return bytes(body.put("h", reader.get("h")).tags().out)
+
+
+def with_error(reply, code):
+    """The body of an AddOffsetsToTxn reply with this error."""
+    assert reply.api == "AddOffsetsToTxn" and not is_flexible(reply)
+    return bytes(kafka_wire.Writer().put("iih", reply.correlation, 0, code).out)
