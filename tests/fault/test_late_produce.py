@@ -40,14 +40,14 @@ class Late:
 
 
 class Open:
-    """The first transaction with outputs of the next producer epoch, kept open before its offsets
-    are sent; made before it can begin. claims: transactions without outputs that come before."""
+    """The first transaction of the next producer epoch that has outputs where the late ones belong,
+    kept open before it ends. Made before it can begin."""
 
-    def __init__(self, late, claims=1):
+    def __init__(self, late):
         self.late = late
         self.acked = late.run.notes("Produce", REPLY, where=self._is_same_place)
-        self.offsets = late.run.proxy.rule(REQUEST, "AddOffsetsToTxn", HOLD, nth=1 + claims,
-                                           where=self._is_newer)
+        self.end = late.run.proxy.rule(REQUEST, "EndTxn", HOLD, where=lambda request: (
+            self._is_newer(request) and self.acked.frames))
 
     def _is_newer(self, request):
         return frames.producer(request) > self.late.producer
@@ -58,15 +58,14 @@ class Open:
                 and (topic, partition) == (self.late.topic, self.late.partition))
 
     def wait(self):
-        """Until it is open, with outputs where the late one belongs: the batch of those."""
-        self.offsets.wait()
-        acked = self.acked.wait()
+        """Until it is open, with its outputs: the last batch of those."""
+        self.end.wait()
         now = self.late.transaction()
         assert now.state == "Ongoing", f"no transaction is open: {now}"
-        return frames.produced(acked.request)[2]
+        return frames.produced(self.acked.frames[-1].request)[2]
 
     def go_on(self):
-        self.offsets.release()
+        assert frames.error(self.end.release()) == frames.NONE
 
 
 def is_decided(run):
@@ -127,8 +126,7 @@ def test_S8_behind_its_retry(t):
     """
     with proxied.scene(t) as run:
         late = Late(run, HOLD_AND_CUT)
-        following = Open(late, claims=0)
-        run.wait_done(late.worker)
+        following = Open(late)
         assert frames.error(late.ended.wait()) == frames.NONE
         run.feed(500)
         following.wait()
