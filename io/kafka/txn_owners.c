@@ -22,6 +22,7 @@ enum {
 static mr_status find_rival(mr_txn *txn, mr_diag *diag);
 static mr_status peek_owners(mr_txn *txn, uint64_t generation, mr_diag *diag);
 static rd_kafka_resp_err_t list_offsets(mr_txn *txn, char *words, size_t words_size);
+static const rd_kafka_topic_partition_t *first_error(const rd_kafka_topic_partition_list_t *list);
 static rd_kafka_event_t *ask_offsets(mr_txn *txn, bool is_stable);
 static const rd_kafka_group_result_t *group_of(rd_kafka_event_t *event);
 static void name_unstable(mr_txn *txn, const char *code_words, char words[WORDS_BYTES]);
@@ -49,6 +50,8 @@ mr_status mr_txn_check_fence(mr_txn *txn, uint64_t generation, mr_diag *diag)
     mr_txn_pause(txn, generation, RIVAL_WAIT_MS_MIN + (uint32_t)spread);
     const mr_status status = peek_owners(txn, generation, diag);
     if (status != MR_OK) {
+        /* Still unknown: without the question the next INIT would take the id back from a rival. */
+        atomic_store_explicit(&txn->fenced, true, memory_order_release);
         return status;
     }
     return find_rival(txn, diag); /* None: our own timeout fenced us. */
@@ -59,9 +62,7 @@ mr_status mr_txn_check_owners(mr_txn *txn, mr_diag *diag)
     char words[256];
 
     memset(txn->peeked, 0, txn->input_count * sizeof(mr_owner_view));
-    if (list_offsets(txn, words, sizeof(words)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return MR_OK; /* Asked again soon. */
-    }
+    (void)list_offsets(txn, words, sizeof(words)); /* What has failed is asked again soon. */
     return find_rival(txn, diag);
 }
 
@@ -140,7 +141,8 @@ static mr_status peek_owners(mr_txn *txn, uint64_t generation, mr_diag *diag)
     return mr_diag_set(diag, MR_ERR_TXN_ABORTED, 0, "abandoned");
 }
 
-/* One ListConsumerGroupOffsets, unstable offsets allowed, into `peeked`. */
+/* One ListConsumerGroupOffsets, unstable offsets allowed, into `peeked`; also where a partition has
+ * failed, and its error is returned. */
 static rd_kafka_resp_err_t list_offsets(mr_txn *txn, char *words, size_t words_size)
 {
     rd_kafka_event_t *event = ask_offsets(txn, false);
@@ -158,12 +160,30 @@ static rd_kafka_resp_err_t list_offsets(mr_txn *txn, char *words, size_t words_s
         code = rd_kafka_error_code(error);
         snprintf(words, words_size, "%s", rd_kafka_error_string(error));
     } else if (group != NULL) {
-        take_views(txn, rd_kafka_group_result_partitions(group), txn->peeked);
+        const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(group);
+        const rd_kafka_topic_partition_t *place = first_error(list);
+        take_views(txn, list, txn->peeked);
+        if (place != NULL) {
+            code = place->err;
+            snprintf(words, words_size, "%s-%" PRId32 ": %s", place->topic, place->partition,
+                     rd_kafka_err2str(code));
+        }
     }
     if (event != NULL) {
         rd_kafka_event_destroy(event);
     }
     return code;
+}
+
+/* The first partition with an error, whose offset and record say nothing; NULL = none. */
+static const rd_kafka_topic_partition_t *first_error(const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return &list->elems[i];
+        }
+    }
+    return NULL;
 }
 
 /* NULL = no answer in time. The caller destroys it. */
@@ -212,22 +232,24 @@ static mr_status read_stable(mr_txn *txn, rd_kafka_topic_partition_list_t *list,
 
     while (!mr_txn_abandoned(txn, generation)) {
         rd_kafka_resp_err_t code = rd_kafka_committed(txn->clients.consumer, list, MR_CALL_MS);
-        const char *where = "";
-        for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
-            code = list->elems[i].err;
-            where = list->elems[i].topic;
+        const rd_kafka_topic_partition_t *place =
+            code == RD_KAFKA_RESP_ERR_NO_ERROR ? first_error(list) : NULL;
+        char words[WORDS_BYTES] = "reading committed offsets";
+        if (place != NULL) {
+            code = place->err;
+            (void)snprintf(words, sizeof(words), "reading the committed offset of %s-%" PRId32,
+                           place->topic, place->partition);
         }
         const mr_fault fault = mr_fault_of_code(code);
         const mr_verdict verdict = mr_kafka_judge(MR_CALL_READ, &fault, txn->was_ready);
         if (verdict.status == MR_OK) {
             return MR_OK;
         }
-        const mr_status status = mr_verdict_tell(&verdict, &fault, "reading committed offsets",
-                                                 rd_kafka_err2str(code), diag);
+        const mr_status status =
+            mr_verdict_tell(&verdict, &fault, words, rd_kafka_err2str(code), diag);
         if (mr_status_class(status) != MR_CLASS_RETRY) {
-            return mr_diag_frame(diag, status, "%s", where);
+            return status;
         }
-        char words[WORDS_BYTES];
         name_unstable(txn, rd_kafka_err2str(code), words);
         mr_txn_log_wait(txn,
                         "committed offsets are not stable yet: another transaction on them "

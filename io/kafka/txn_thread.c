@@ -190,6 +190,11 @@ static void run_job(mr_txn *txn, const mr_job *job)
     if (mr_txn_abandoned(txn, job->generation)) {
         return; /* The outcome of a commit that never began is settled by the next INIT. */
     }
+    if (!txn->is_live && job->kind != MR_JOB_INIT) {
+        /* A job before it has failed, and the shard has not read that yet. A commit behind offsets
+         * that were not sent would end the transaction well, with the outputs alone. */
+        return;
+    }
     txn->is_producing = job->has_records;
     switch (job->kind) {
     case MR_JOB_INIT:

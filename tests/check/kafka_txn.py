@@ -1,4 +1,4 @@
-"""The producer's half of the protocol, for the checker's own tests only: idempotent and
+"""The producer's half of the protocol, for tests only: idempotent and
 transactional batches, made by hand so that a test can leave a transaction open, abort it, or
 end it as a fenced predecessor would.
 
@@ -11,6 +11,49 @@ from kafka_wire import KafkaError, PASSING, WireError, Writer, check
 from records import encode_batch
 
 _DEADLINE_S = 20.0
+_AT_ONCE = 64
+PRODUCER_EPOCH_MAX = 32767
+
+
+class Described:
+    """What the coordinator knows of a transactional id."""
+
+    __slots__ = ("state", "producer_id", "producer_epoch")
+
+    def __str__(self):
+        return f"producer {self.producer_id}, epoch {self.producer_epoch}, {self.state}"
+
+
+def describe(client, transactional_id):
+    """DescribeTransactions of one id."""
+    body = Writer().uvarint(2).compact(transactional_id).tags()
+    reader = client.call(client.coordinator(transactional_id, 1), "DescribeTransactions", body)
+    reader.get("i")
+    for _ in reader.compact_items():
+        check(reader.get("h"), f"the transaction of {transactional_id}")
+        reader.compact()
+        found = Described()
+        found.state = reader.compact()
+        reader.get("iq")
+        found.producer_id, found.producer_epoch = reader.get("qh")
+        return found
+    raise WireError(f"DescribeTransactions answered nothing for {transactional_id}")
+
+
+def raise_epoch(client, transactional_id, goal, timeout_ms=3000):
+    """InitProducerId, again and again, until the producer epoch of the id is `goal`."""
+    TransactionalProducer(client, transactional_id, timeout_ms)  # Ends what is open.
+    address = client.coordinator(transactional_id, 1)
+    body = Writer().string(transactional_id).put("i", timeout_ms)
+    left = goal - describe(client, transactional_id).producer_epoch
+    while left > 0:
+        for reader in client.call_all(address, "InitProducerId", [body] * min(left, _AT_ONCE)):
+            reader.get("i")
+            check(reader.get("h"), f"InitProducerId {transactional_id}")
+        left -= min(left, _AT_ONCE)
+    now = describe(client, transactional_id)
+    if now.producer_epoch != goal:
+        raise WireError(f"{transactional_id} has {now}, not epoch {goal}")
 
 
 def produce(client, topic, partition, batch, transactional_id=None):

@@ -25,6 +25,7 @@ APIS = {
     "InitProducerId": (22, 1, False), "AddPartitionsToTxn": (24, 1, False),
     "AddOffsetsToTxn": (25, 1, False), "EndTxn": (26, 1, False),
     "TxnOffsetCommit": (28, 2, False), "CreateAcls": (30, 1, False), "DeleteAcls": (31, 1, False),
+    "DescribeTransactions": (65, 0, True),
 }
 ERRORS = {
     -1: "UNKNOWN_SERVER_ERROR", 1: "OFFSET_OUT_OF_RANGE", 3: "UNKNOWN_TOPIC_OR_PARTITION",
@@ -181,24 +182,36 @@ class Connection:
 
     def call(self, api, body, timeout_s):
         """Sends one request and returns a Reader on the response's body."""
+        return self.call_all(api, [body], timeout_s)[0]
+
+    def call_all(self, api, bodies, timeout_s):
+        """Sends requests of one API behind each other, without waiting between them, and returns
+        a Reader on each response's body. For few and small ones: nothing is read meanwhile."""
+        try:
+            self.sock.settimeout(timeout_s)
+            self.sock.sendall(b"".join(self._frame(api, body) for body in bodies))
+            return [self._answer(api, self.correlation - len(bodies) + 1 + i)
+                    for i in range(len(bodies))]
+        except OSError as error:
+            raise WireError(f"{api} at {self.name}: {error}") from None
+
+    def _frame(self, api, body):
         key, version, flexible = APIS[api]
         self.correlation += 1
         head = Writer().put("hhi", key, version, self.correlation).string(CLIENT_ID)
         if flexible:
             head.tags()
         frame = bytes(head.out) + bytes(body.out)
-        try:
-            self.sock.settimeout(timeout_s)
-            self.sock.sendall(struct.pack(">i", len(frame)) + frame)
-            size = struct.unpack(">i", self._exactly(4))[0]
-            if not 4 <= size <= MAX_RESPONSE_BYTES:
-                raise WireError(f"{self.name}: response of {size} bytes to {api}")
-            reader = Reader(self._exactly(size))
-        except OSError as error:
-            raise WireError(f"{api} at {self.name}: {error}") from None
-        if reader.get("i") != self.correlation:
+        return struct.pack(">i", len(frame)) + frame
+
+    def _answer(self, api, correlation):
+        size = struct.unpack(">i", self._exactly(4))[0]
+        if not 4 <= size <= MAX_RESPONSE_BYTES:
+            raise WireError(f"{self.name}: response of {size} bytes to {api}")
+        reader = Reader(self._exactly(size))
+        if reader.get("i") != correlation:
             raise WireError(f"{self.name}: the answer to {api} has another correlation id")
-        if flexible:
+        if APIS[api][2]:
             reader.tags()
         return reader
 
@@ -248,8 +261,11 @@ class Client:
                                 f"this client only {version}; Apache Kafka 3.6 to 4.1 is needed")
 
     def call(self, address, api, body, timeout_s=None):
+        return self.call_all(address, api, [body], timeout_s)[0]
+
+    def call_all(self, address, api, bodies, timeout_s=None):
         try:
-            return self._connection(address).call(api, body, timeout_s or self.timeout_s)
+            return self._connection(address).call_all(api, bodies, timeout_s or self.timeout_s)
         except WireError:
             broken = self.connections.pop(address, None)
             if broken:

@@ -85,6 +85,32 @@ def test_F7_offsets_lost_for_good(t):
         run.finish(worker)
 
 
+def no_commit_without_offsets(t, api):
+    """A request of the offsets has no answer until the worker gives the epoch up; the connection
+    stands, and for librdkafka the transaction is well. Nothing may end it: outputs would be
+    committed without their offsets, and once more with them."""
+    with proxied.scene(t) as run:
+        worker = run.started()
+        ends = run.notes()
+        held = run.proxy.rule(REQUEST, api, HOLD, times=None, where=lambda frame: (
+            frames.producer(frame) == frames.producer((held.frames or [frame])[0])))
+        run.feed(500)
+        worker.wait_stderr(RECOVERING + ".*sending the offsets")
+        run.finish(worker)
+        producer = frames.producer(held.frames[0])
+        assert producer not in {frames.producer(frame) for frame in ends.frames}
+
+
+def test_F7_offsets_not_added(t):
+    """COVERS: F7 F9 I2 I4"""
+    no_commit_without_offsets(t, "AddOffsetsToTxn")
+
+
+def test_F7_offsets_not_sent(t):
+    """COVERS: F7 F9 I2 I4"""
+    no_commit_without_offsets(t, "TxnOffsetCommit")
+
+
 # ---- EndTxn is without an answer, and Kafka has decided one way or the other (S2, K8) ----
 
 class Doubt:

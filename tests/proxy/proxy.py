@@ -26,6 +26,7 @@ APIS = {"Produce": 0, "Fetch": 1, "ListOffsets": 2, "Metadata": 3, "OffsetFetch"
 NAMES = {key: name for name, key in APIS.items()}
 REQUEST, REPLY = "request", "reply"
 HOLD, LOSE, HOLD_AND_CUT, NOTE = "hold", "lose", "hold and cut", "note"
+CHANGE = "change"
 TO_BROKER, TO_CLIENT = "to the broker", "to the client"
 
 FRAME_BYTES_MAX = 256 << 20
@@ -59,7 +60,7 @@ class Frame:
 class Rule:
     """What becomes of frames. Made by Proxy.rule(); `frames` are those that met it, in order."""
 
-    def __init__(self, proxy, kind, api, action, nth, times, where, then):
+    def __init__(self, proxy, kind, api, action, nth, times, where, then, change):
         self.proxy = proxy
         self.kind = kind
         self.key = APIS[api]
@@ -69,6 +70,7 @@ class Rule:
         self.times = times
         self.where = where
         self.then = then
+        self.change = change
         self.seen = 0
         self.frames = []
 
@@ -83,6 +85,8 @@ class Rule:
         self.frames.append(frame)
         if self.then is not None:
             self.then()
+        if self.action == CHANGE:
+            frame.body = self.change(frame)
         return True
 
     def wait(self, count=1, limit_s=WAIT_S):
@@ -173,9 +177,10 @@ class Link:
             correlation = struct.unpack_from(">i", body)[0]
             with self.proxy.changed:
                 request = self.pending.pop(correlation)
-            if self.proxy.passes(Frame(REPLY, self, body, request)):
+            frame = Frame(REPLY, self, body, request)
+            if self.proxy.passes(frame):
                 with self.write_lock:
-                    self.proxy.carry(TO_CLIENT, self.client, body)
+                    self.proxy.carry(TO_CLIENT, self.client, frame.body)
 
 
 class Proxy:
@@ -209,11 +214,12 @@ class Proxy:
 
     # What a test asks for
 
-    def rule(self, kind, api, action, nth=1, times=1, where=None, then=None):
+    def rule(self, kind, api, action, nth=1, times=1, where=None, then=None, change=None):
         """From now on the nth, nth + 1, ... (`times` in all; None: every one) of these frames meet
         the action. where: a function of the frame that must hold; then: is called before the frame
-        goes on. The first rule that takes a frame decides; notes decide nothing."""
-        made = Rule(self, kind, api, action, nth, times, where, then)
+        goes on; change: of CHANGE, a function of the frame: the body it goes on with. The first
+        rule that takes a frame decides; notes decide nothing."""
+        made = Rule(self, kind, api, action, nth, times, where, then, change)
         with self.changed:
             self.rules.append(made)
         return made
@@ -266,11 +272,12 @@ class Proxy:
             if frame.api != "Fetch" or taken is not None:
                 self._tell(f"{frame}: {taken.action if taken else 'passed'}")
             self.changed.notify_all()
-            if taken is None:
+            goes_on = taken is None or taken.action == CHANGE
+            if goes_on:
                 self.changed.wait_for(lambda: way not in self.stalled)
-        if taken is not None and taken.action in (LOSE, HOLD_AND_CUT):
+        if not goes_on and taken.action in (LOSE, HOLD_AND_CUT):
             frame.link.cut()
-        return taken is None
+        return goes_on
 
     def deliver(self, frame):
         """A held frame, late. Returns the reply of a request."""

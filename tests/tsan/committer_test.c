@@ -44,7 +44,8 @@ typedef struct script { /* Knobs are set by the test before the command that mee
     bool taints;        /* A commit taints the slot. */
     bool waits;         /* A commit rings `begun`, then waits for `go_on`. */
     bool init_waits, renewal_waits, look_waits; /* The same of these. */
-    int begun, go_on;                           /* eventfds */
+    bool refuses;     /* Sending offsets waits as well, and then fails as without an answer. */
+    int begun, go_on; /* eventfds */
     uint64_t commit_count, renew_count, destroy_count;
     int64_t offset_sum; /* Of what was sent. */
 } script;
@@ -155,6 +156,10 @@ rd_kafka_error_t *rd_kafka_send_offsets_to_transaction(
     for (int i = 0; i < offsets->cnt; i++) {
         the_script.offset_sum += offsets->elems[i].offset;
     }
+    if (the_script.refuses) {
+        wait_if(true);
+        return rd_kafka_error_new(RD_KAFKA_RESP_ERR__STATE, "refused");
+    }
     return NULL;
 }
 
@@ -219,7 +224,7 @@ static void open_shard(shard *s)
                                       .clock = s->clock,
                                       .random = mr_random_system(),
                                       .memory = mr_memory_system()};
-    the_script.taints = the_script.waits = false;
+    the_script.taints = the_script.waits = the_script.refuses = false;
     the_script.commit_count = the_script.renew_count = the_script.destroy_count = 0;
     the_script.offset_sum = 0;
     assert_int_equal(mr_kafka_open(&options, &s->kafka, &s->diag), MR_OK);
@@ -351,6 +356,25 @@ static void test_a_tainted_slot_is_renewed(void **state)
 {
     run_epochs(*state, true);
     assert_true(the_script.renew_count >= EPOCHS - 1); /* The last one may meet the close. */
+}
+
+/* The commit is posted behind offsets that fail, and the shard has not read of that yet. */
+static void test_no_commit_behind_offsets_that_failed(void **state)
+{
+    enum { JOBS = 5 }; /* RESET, INIT, ASSIGN, OFFSETS, COMMIT. */
+    shard *s = *state;
+    start(s);
+    the_script.refuses = true;
+    post_epoch(s);
+    await_bell(the_script.begun);
+    ring_bell(the_script.go_on);
+    for (uint32_t i = 0; i < POLLS_MAX && atomic_load(&the_script.txn->finished) < JOBS; i++) {
+        (void)poll(NULL, 0, 1);
+    }
+    assert_int_equal(atomic_load(&the_script.txn->finished), JOBS);
+    await(s, MR_KAFKA_FAILED);
+    mr_kafka_close(&s->kafka);
+    assert_int_equal(the_script.commit_count, 0);
 }
 
 /* The answer of a commit that a RESET has overtaken is nobody's any more. */
@@ -533,6 +557,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_epochs_are_committed, make_shard, drop_shard),
         cmocka_unit_test_setup_teardown(test_a_tainted_slot_is_renewed, make_shard, drop_shard),
+        cmocka_unit_test_setup_teardown(test_no_commit_behind_offsets_that_failed, make_shard,
+                                        drop_shard),
         cmocka_unit_test_setup_teardown(test_a_reset_overtakes_a_commit, make_shard, drop_shard),
         cmocka_unit_test_setup_teardown(test_a_reset_between_epochs, make_shard, drop_shard),
         cmocka_unit_test_setup_teardown(test_a_close_at_any_moment, make_shard, drop_shard),
