@@ -57,7 +57,8 @@ const mr_catalogue *mr_engine_catalogue(mr_engine_tables *tables)
                                        .operator_count = mr_operator_count,
                                        .source_count = mr_source_count,
                                        .sink_count = mr_sink_count,
-                                       .format_count = mr_format_count};
+                                       .format_count = mr_format_count,
+                                       .client_property = mr_kafka_property_test};
     return &tables->catalogue;
 }
 

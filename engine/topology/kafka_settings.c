@@ -328,9 +328,13 @@ static void read_property(mr_load *load, const mr_yaml_pair *pair, mr_plan_prope
         return;
     }
     const char *setter = setter_of(load->plan, name, value);
+    mr_diag diag = {0};
     if (setter != NULL) {
         mr_load_error(load, pair->key->place, 115, "leave it out",
                       "%s sets the client property \"%s\"", setter, name);
+    } else if (load->catalogue->client_property != NULL &&
+               load->catalogue->client_property(name, value, &diag) != MR_OK) {
+        mr_load_diag(load, &diag, diag.code == 102 ? pair->key->place : pair->value->place);
     } else {
         properties[load->plan->property_count++] =
             (mr_plan_property){.name = name, .value = value, .place = pair->key->place};

@@ -37,6 +37,10 @@ typedef struct mr_catalogue { /* Static tables, read from top to bottom. */
     const mr_sink_type *const *sinks;
     const mr_format_entry *formats;
     uint32_t operator_count, source_count, sink_count, format_count;
+    /* Whether the Kafka client takes this property of `kafka.client`; NULL = not asked.
+     * MR_ERR_CONFIG with the client's words: code 102, no such property; 106, the value does not
+     * fit. */
+    mr_status (*client_property)(const char *name, const char *value, mr_diag *diag);
 } mr_catalogue;
 
 enum { MR_TOPOLOGY_BYTES_MAX = 1 << 20, MR_TOPOLOGY_ERRORS_MAX = 200 };

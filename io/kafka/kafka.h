@@ -108,6 +108,10 @@ typedef struct mr_kafka_options {
  * memory.kafka: 60 % of it, or more where the least that a partition needs binds. */
 uint64_t mr_kafka_queue_bytes(uint64_t part_bytes, uint32_t inputs);
 
+/* Whether the librdkafka of this build takes a property: MR_OK, or MR_ERR_CONFIG with its words and
+ * the code of a topology's mistake (102, 106). Plug-ins are not loaded for the question. */
+MR_MUST_USE mr_status mr_kafka_property_test(const char *name, const char *value, mr_diag *diag);
+
 /* librdkafka behind the seam. Starts the committer thread; connects to nothing yet. */
 MR_MUST_USE mr_status mr_kafka_open(const mr_kafka_options *options, mr_kafka *kafka,
                                     mr_diag *diag);

@@ -234,6 +234,23 @@ static void set_properties(config *c, const mr_client_settings *settings)
     }
 }
 
+mr_status mr_kafka_property_test(const char *name, const char *value, mr_diag *diag)
+{
+    char words[WORDS_BYTES] = "";
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_res_t result = RD_KAFKA_CONF_OK;
+
+    if (strcmp(name, "plugin.library.paths") != 0) {
+        result = rd_kafka_conf_set(conf, name, value, words, sizeof(words));
+    }
+    rd_kafka_conf_destroy(conf);
+    if (result == RD_KAFKA_CONF_OK) {
+        return MR_OK;
+    }
+    return mr_diag_set(diag, MR_ERR_CONFIG, result == RD_KAFKA_CONF_UNKNOWN ? 102 : 106,
+                       "kafka.client: %s", words);
+}
+
 static void set(config *c, const char *name, const char *value)
 {
     char words[WORDS_BYTES];
