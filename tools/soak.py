@@ -152,8 +152,7 @@ class Round(scenario.Scenario):
         feed.terminate()
         end = self.ends()
         self.advance(lambda committed: committed == end, "every input record is committed")
-        # SIGTERM before it runs would end it by the default action.
-        self.current.wait_stderr("msg=recovered", STALL_S_MAX)
+        self.wait_recovered(self.current, STALL_S_MAX)
         self.current.terminate(END_S_MAX)
         if reader:
             reader.terminate()

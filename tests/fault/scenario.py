@@ -79,10 +79,16 @@ class Scenario:
         """Lets a worker commit all there is, ends it cleanly and judges what the cluster holds."""
         worker = worker or self.worker(**more)
         self.wait_done(worker)
-        # All may be done already: a SIGTERM before it runs would end it by the default action.
-        worker.wait_stderr("msg=recovered")
+        self.wait_recovered(worker)
         worker.terminate()
         self.judge()
+
+    def wait_recovered(self, worker, limit_s=harness.WAIT_S):
+        """Until each shard of it has recovered, as all may be done before: a SIGTERM before it runs
+        would end it by the default action, and the state of a shard that has not recovered is that
+        of the worker before."""
+        for shard in range(self.shards):
+            worker.wait_stderr(f"msg=recovered component=recovery shard={shard} ", limit_s)
 
     def wait_done(self, worker):
         def done():
