@@ -43,7 +43,8 @@ typedef struct script { /* Knobs are set by the test before the command that mee
     mr_txn *txn;        /* The committer's, from INIT on. */
     bool taints;        /* A commit taints the slot. */
     bool waits;         /* A commit rings `begun`, then waits for `go_on`. */
-    bool init_waits, renewal_waits, look_waits; /* The same of these. */
+    bool init_waits, renewal_waits; /* The same of these. */
+    _Atomic bool look_waits;        /* And of a look, which needs no command: at any time. */
     bool refuses;     /* Sending offsets waits as well, and then fails as without an answer. */
     int begun, go_on; /* eventfds */
     uint64_t commit_count, renew_count, destroy_count;
@@ -133,7 +134,7 @@ mr_status mr_txn_check_owners(mr_txn *txn, mr_diag *diag)
 {
     (void)txn;
     (void)diag;
-    wait_if(the_script.look_waits);
+    wait_if(atomic_load_explicit(&the_script.look_waits, memory_order_acquire));
     return MR_OK;
 }
 
@@ -484,7 +485,7 @@ static void start_to_hang(shard *s, hung where)
     start(s);
     the_script.waits = where == HUNG_COMMIT;
     the_script.taints = the_script.renewal_waits = where == HUNG_RENEWAL;
-    the_script.look_waits = where == HUNG_LOOK;
+    atomic_store_explicit(&the_script.look_waits, where == HUNG_LOOK, memory_order_release);
     post_epoch(s);
     while (!is_hung()) {
         turn(s, where);
