@@ -164,6 +164,27 @@ static void test_a_fetch_is_no_larger_than_a_batch(void **state)
     world_end(w);
 }
 
+/* What a fetch has left is there at once, not only when more records arrive. */
+static void test_the_rest_of_a_queue_comes_at_once(void **state)
+{
+    world *w = world_begin(state, 1);
+    for (uint32_t i = 0; i < 2 * MR_BATCH_ROWS_MAX; i++) {
+        world_feed(w, 0, "k", "v", 1000);
+    }
+    actor *a = world_actor(w, "all");
+    begin(w, a, 1);
+    world_assign(w, a, 0);
+    mr_fetch *first = world_take(w, a, 0);
+    const int64_t last = first->records[first->record_count - 1].offset;
+    assert_true(last + 1 < 2 * MR_BATCH_ROWS_MAX);
+    a->kafka.type->give_back(a->kafka.self, first);
+    mr_fetch *second = a->kafka.type->take(a->kafka.self, 0); /* In the same turn. */
+    assert_non_null(second);
+    assert_int_equal(second->records[0].offset, last + 1);
+    a->kafka.type->give_back(a->kafka.self, second);
+    world_end(w);
+}
+
 static void test_nothing_comes_before_assign(void **state)
 {
     world *w = world_begin(state, 1);
@@ -476,6 +497,7 @@ static const struct CMUnitTest cases[] = {
     CASE(reading_begins_at_the_assigned_offset),
     CASE(the_end_is_told),
     CASE(a_fetch_is_no_larger_than_a_batch),
+    CASE(the_rest_of_a_queue_comes_at_once),
     CASE(nothing_comes_before_assign),
     CASE(offsets_and_metadata_come_back),
     CASE(output_is_visible_after_the_commit),
